@@ -44,7 +44,7 @@ pub(crate) fn run(seed: u64) -> anyhow::Result<Trace> {
         })
     });
     let key = key.context("bob has an identity")?;
-    let add = Command::AddContact { identity: anns, key, petname: "bob".to_owned() };
+    let add = Command::AddContact { identity: anns, key, petname: "bob".to_owned(), highest: None };
     let Reply::Contact(contact) = world.ask(ann, add)? else { anyhow::bail!("no contact") };
     world.run_until(Millis::from_secs(43_200), |world| !world.seen(bob).requests.is_empty());
     let request = world.seen(bob).requests.first().context("the request never came")?.id;

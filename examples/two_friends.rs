@@ -83,7 +83,10 @@ pub(crate) fn main() -> anyhow::Result<()> {
         if let (0, [(ann, _), (_, bob)]) = (second, keys.as_slice()) {
             // Bob's key came with an invite. He knows nothing of Ann until her offer arrives.
             let (identity, key, petname) = (*ann, *bob, "bob".to_owned());
-            inputs.push_back(("ann", ask(Command::AddContact { identity, key, petname })));
+            inputs.push_back((
+                "ann",
+                ask(Command::AddContact { identity, key, petname, highest: None }),
+            ));
         }
         inputs.extend([("ann", Input::Tick), ("bob", Input::Tick)]);
     }

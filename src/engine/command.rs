@@ -5,6 +5,7 @@ use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{SasWord, WORDS_PER_HALF};
 use crate::engine::envelope::Postage;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
+use crate::engine::price::Step;
 use crate::engine::secret::opaque_debug;
 
 /// A command of a person or a program.
@@ -28,6 +29,9 @@ pub enum Command {
         key: PublicKey,
         /// The contact's local name.
         petname: String,
+        /// The highest step to pay for the offer, and for whatever goes to the contact until it is
+        /// answered; `None`: as the node's settings say.
+        highest: Option<Step>,
     },
     /// Give a contact another local name.
     RenameContact {

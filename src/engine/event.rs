@@ -1,5 +1,8 @@
 //! Events, and the views of identities, contacts, requests and messages that they carry.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
@@ -21,7 +24,7 @@ pub enum Event {
     /// An identity was erased.
     IdentityRemoved(IdentityId),
     /// A contact was added or changed, or its session did.
-    Contact(ContactView),
+    Contact(Box<ContactView>),
     /// A contact was removed.
     ContactRemoved(ContactId),
     /// A stranger made an offer. Nothing was sent back.
@@ -92,11 +95,69 @@ pub struct ContactView {
     /// When this device restored them from a backup; `None` again once a confirmed session brings a
     /// message from them.
     pub restored: Option<UnixSeconds>,
+    /// The highest step that is paid for the messages on their way to them, if it is not that of the
+    /// node's settings.
+    pub highest: Option<Step>,
+    /// What waits for a lower price.
+    pub waiting: Arc<BTreeSet<WaitingForPrice>>,
 }
 
 opaque_debug!(struct ContactView {
     id, identity, petname, key, session, trust, safety_number, sas, missing, read_receipts, restored,
+    highest, waiting,
 });
+
+/// Something of ours to a contact that waits for a lower price: when the price was last looked at,
+/// more was asked than may be paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WaitingForPrice {
+    /// The offer of a session, which lives so long. Whatever needs the session waits behind it.
+    Request(Lifetime),
+    /// The messages that were never encrypted.
+    Messages,
+    /// A message that was encrypted: most often one that was sent and is to be sent again.
+    Again(MessageId),
+    /// An answer to their offer, an acknowledgement or a farewell.
+    Answers,
+}
+
+impl ContactView {
+    /// Whether a message of ours to them waits for a lower price.
+    #[must_use]
+    pub fn holds_for_price(&self, message: &MessageView) -> bool {
+        let waits = |what| self.waiting.contains(&what);
+        match message.direction {
+            Direction::Outgoing(MessageState::Queued) => waits(WaitingForPrice::Messages),
+            Direction::Outgoing(MessageState::Mining | MessageState::Sent) => {
+                waits(WaitingForPrice::Again(message.id))
+            }
+            Direction::Outgoing(MessageState::Unacknowledged) => {
+                // Abandoned, and queued again.
+                let is_queued = message.number.is_none() && message.delivery.first_sent.is_none();
+                waits(WaitingForPrice::Again(message.id))
+                    || (is_queued && waits(WaitingForPrice::Messages))
+            }
+            Direction::Outgoing(
+                MessageState::Delivered
+                | MessageState::Read
+                | MessageState::Failed
+                | MessageState::Cancelled,
+            )
+            | Direction::Incoming => false,
+        }
+    }
+
+    /// The lifetime of our request to them, if that waits for a lower price.
+    #[must_use]
+    pub fn waiting_request(&self) -> Option<Lifetime> {
+        self.waiting.iter().find_map(|waiting| match waiting {
+            WaitingForPrice::Request(lifetime) => Some(*lifetime),
+            WaitingForPrice::Messages | WaitingForPrice::Again(_) | WaitingForPrice::Answers => {
+                None
+            }
+        })
+    }
+}
 
 /// The half of a session's words that we read out. The contact reads us the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

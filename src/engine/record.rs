@@ -8,6 +8,7 @@ use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::{Seconds, UnixSeconds};
 use crate::engine::envelope::{Postage, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
+use crate::engine::price::Step;
 use crate::engine::secret::opaque_debug;
 use crate::engine::session::{IDLE, Offer, OfferId, ReceivedOffer, Session, SessionId};
 
@@ -107,6 +108,7 @@ opaque_debug!(struct IdentityRecord { id, name, identity, created });
 
 /// A contact, with the numbers of the conversation.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "StoredContact", into = "StoredContact")]
 pub struct ContactRecord {
     /// Its local id.
     pub id: ContactId,
@@ -137,6 +139,113 @@ pub struct ContactRecord {
 opaque_debug!(struct ContactRecord {
     id, identity, key, petname, state, sent, received, offer, trust, read_receipts, restored,
 });
+
+/// A contact as homes store it.
+#[derive(Clone, Serialize, Deserialize)]
+struct StoredContact {
+    id: ContactId,
+    identity: IdentityId,
+    key: PublicKey,
+    petname: String,
+    state: StoredContactState,
+    sent: SendSequence,
+    received: Vec<ReceiveSequence>,
+    offer: Option<Box<PendingOffer>>,
+    trust: Trust,
+    read_receipts: bool,
+    restored: Option<UnixSeconds>,
+}
+
+/// The state of a contact as homes store it. The first three are older than prices; the last is that
+/// of an active one whose pending offer has a highest step of its own.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum StoredContactState {
+    Active,
+    Inactive,
+    Blocked,
+    ActiveUpTo(u8),
+}
+
+impl From<StoredContact> for ContactRecord {
+    fn from(stored: StoredContact) -> Self {
+        let StoredContact {
+            id,
+            identity,
+            key,
+            petname,
+            state,
+            sent,
+            received,
+            mut offer,
+            trust,
+            read_receipts,
+            restored,
+        } = stored;
+        let state = match state {
+            StoredContactState::Active => ContactState::Active,
+            StoredContactState::Inactive => ContactState::Inactive,
+            StoredContactState::Blocked => ContactState::Blocked,
+            StoredContactState::ActiveUpTo(step) => {
+                if let Some(offer) = &mut offer {
+                    offer.highest = Some(Step::new(step));
+                }
+                ContactState::Active
+            }
+        };
+        Self {
+            id,
+            identity,
+            key,
+            petname,
+            state,
+            sent,
+            received,
+            offer,
+            trust,
+            read_receipts,
+            restored,
+        }
+    }
+}
+
+impl From<ContactRecord> for StoredContact {
+    fn from(record: ContactRecord) -> Self {
+        let ContactRecord {
+            id,
+            identity,
+            key,
+            petname,
+            state,
+            sent,
+            received,
+            offer,
+            trust,
+            read_receipts,
+            restored,
+        } = record;
+        let highest = offer.as_ref().and_then(|offer| offer.highest);
+        let state = match (state, highest) {
+            (ContactState::Active, None) => StoredContactState::Active,
+            (ContactState::Active, Some(step)) => StoredContactState::ActiveUpTo(step.get()),
+            // Neither has a pending offer.
+            (ContactState::Inactive, _) => StoredContactState::Inactive,
+            (ContactState::Blocked, _) => StoredContactState::Blocked,
+        };
+        Self {
+            id,
+            identity,
+            key,
+            petname,
+            state,
+            sent,
+            received,
+            offer,
+            trust,
+            read_receipts,
+            restored,
+        }
+    }
+}
 
 /// Whether we receive from a contact, and whether we keep a session with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -250,6 +359,10 @@ pub struct PendingOffer {
     pub offer: Offer,
     /// Sendings so far.
     pub attempts: u32,
+    /// The highest step to pay for it; `None`: as the node's settings say. Stored with the state of
+    /// its contact.
+    #[serde(skip)]
+    pub highest: Option<Step>,
 }
 
 /// One session with one contact. Holds ratchet keys.
@@ -483,12 +596,19 @@ pub enum EnvelopePurpose {
 }
 
 impl EnvelopePurpose {
+    /// The contact that an envelope is for.
+    pub(in crate::engine) const fn contact(self) -> Option<ContactId> {
+        match self {
+            Self::Offer(contact) | Self::Control(contact) | Self::Message(contact, _) => {
+                Some(contact)
+            }
+            Self::Junk => None,
+        }
+    }
+
     /// Whether an envelope is for this contact.
     pub(in crate::engine) fn concerns(self, contact: ContactId) -> bool {
-        match self {
-            Self::Offer(other) | Self::Control(other) | Self::Message(other, _) => other == contact,
-            Self::Junk => false,
-        }
+        self.contact() == Some(contact)
     }
 }
 

@@ -166,7 +166,11 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_exported_reads_back(record in any_message()) {
-            let message = Message { view: record.view(), with: "mira".to_owned() };
+            let message = Message {
+                view: record.view(),
+                with: "mira".to_owned(),
+                waits_for_price: false,
+            };
             let read = ExportedMessage::parse(line(&message).to_string().as_bytes()).unwrap();
             prop_assert_eq!(&read.contact, "mira");
             prop_assert_eq!(read.into_record(ContactId(1)), Some(record));

@@ -1,10 +1,13 @@
 //! Observations: what a person in front of a node sees, gathered from its events.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::audit::Violation;
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::event::{Direction, Event, MessageView, RequestView, SessionStatus};
+use crate::engine::event::{
+    Direction, Event, MessageView, RequestView, SessionStatus, WaitingForPrice,
+};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::record::MessageState;
 
@@ -23,6 +26,8 @@ pub struct Observed {
     pub missing: BTreeMap<ContactId, u64>,
     /// The contacts that were restored from a backup and sent nothing since.
     pub restored: BTreeSet<ContactId>,
+    /// What of ours to each contact waits for a lower price.
+    pub waiting: BTreeMap<ContactId, Arc<BTreeSet<WaitingForPrice>>>,
     /// Requests that wait.
     pub requests: Vec<RequestView>,
     /// Every id this node has ever shown, to notice a message shown twice.
@@ -45,9 +50,11 @@ impl Observed {
                     self.restored.remove(&view.id);
                 }
                 self.contacts.insert(view.id, (view.key, view.session));
+                self.waiting.insert(view.id, view.waiting);
             }
             Event::ContactRemoved(id) => {
                 self.contacts.remove(&id);
+                self.waiting.remove(&id);
             }
             Event::Request(view) => {
                 self.requests.retain(|request| request.id != view.id);
@@ -71,6 +78,7 @@ impl Observed {
         states: BTreeMap<MessageId, MessageState>,
     ) {
         self.requests.clear();
+        self.waiting.clear();
         self.texts = texts;
         self.states = states;
     }

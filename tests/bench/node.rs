@@ -163,6 +163,7 @@ fn met(identity: &[Record], number: u64, texts: usize) -> (Vec<Record>, Session)
         identity: owner.expect("an identity"),
         key: them.public(),
         petname: format!("contact {number}"),
+        highest: None,
     });
     let envelope = messenger.published.pop().expect("an offer");
     let envelope = check(envelope, NOW, &Floor::new(0)).expect("an envelope every node carries");

@@ -106,7 +106,7 @@ fn command(people: &[Person], seen: &[&Observed], act: &Act) -> (usize, Command)
         Act::Add(who, whom) => {
             let Person { identity, .. } = people[*who];
             let (key, petname) = (people[*whom].key, format!("person {whom}"));
-            (*who, Command::AddContact { identity, key, petname })
+            (*who, Command::AddContact { identity, key, petname, highest: None })
         }
         Act::Accept(who, whom) => {
             let from = people[*whom].key;

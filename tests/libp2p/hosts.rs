@@ -70,7 +70,7 @@ impl View {
                 self.own = Some((identity.id, identity.key));
                 EngineEvent::Identity(identity.view)
             }
-            Event::Contact(contact) => EngineEvent::Contact(contact.view),
+            Event::Contact(contact) => EngineEvent::Contact(Box::new(contact.view)),
             Event::ContactRemoved { id } => EngineEvent::ContactRemoved(id),
             Event::Request(request) => EngineEvent::Request(request.view),
             Event::RequestRemoved { id } => EngineEvent::RequestRemoved(id),
@@ -152,7 +152,7 @@ impl Company {
     fn call(&self, place: usize, command: Command) -> AnyCall {
         match command {
             Command::CreateIdentity { name } => IdentityNew { name }.into_any(),
-            Command::AddContact { identity: _, key, petname } => {
+            Command::AddContact { identity: _, key, petname, highest: None } => {
                 ContactAdd::new(invite::encode(&key), petname).into_any()
             }
             Command::AcceptRequest { request, petname } => {

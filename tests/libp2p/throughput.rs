@@ -114,7 +114,7 @@ async fn a_conversation_goes_on_through_a_relay_that_is_flooded_at_the_floor() {
     let second = company.messenger("second", &at).await;
     let (identity, _) = company.views[first].own.expect("an identity");
     let (_, key) = company.views[second].own.expect("an identity");
-    let add = Command::AddContact { identity, key, petname: "second".to_owned() };
+    let add = Command::AddContact { identity, key, petname: "second".to_owned(), highest: None };
     let AnyReply::ContactAdd(added) = company.ask(first, add).await else { panic!("no contact") };
     let contact = added.id;
     company.until("the request", |views| !views[second].seen.requests.is_empty()).await;

@@ -33,8 +33,17 @@ fn wait_for_price(home: &Home) {
     }
 }
 
+fn shown(home: &Home, id: &Value) -> Value {
+    home.ask(&["message", "show", id.as_str().expect("an id")])
+}
+
 fn state(home: &Home, id: &Value) -> Value {
-    home.ask(&["message", "show", id.as_str().expect("an id")])["state"].clone()
+    shown(home, id)["state"].clone()
+}
+
+/// What the node says that waits for a lower price, in totals.
+fn waiting(home: &Home) -> Value {
+    home.ask(&["status"])["node"]["waiting"].clone()
 }
 
 #[test]
@@ -74,8 +83,15 @@ fn a_message_that_is_too_dear_waits_says_so_and_goes_along_with_one_that_pays() 
     let shown = ann.run(&["message", "show", id]).stdout;
     let shown = String::from_utf8_lossy(&shown);
     assert!(shown.contains("it waits for a lower price: a day costs "), "{shown}");
+    assert_eq!(self::shown(&ann, &waiting["id"])["waits_for_price"], true);
+    assert_eq!(self::waiting(&ann)["messages"], 2, "{}", self::waiting(&ann));
+    assert_eq!(
+        ann.ask(&["contact", "show", "ben"])["waits_for_price"],
+        serde_json::json!([{ "what": "messages" }])
+    );
     let told = String::from_utf8(ann.run(&["status"]).stdout).expect("UTF-8");
     assert!(told.contains("price    busy: you pay "), "{told}");
+    assert!(told.contains("waiting  for a lower price: 2 messages\n"), "{told}");
 
     let output = ann.run(&["send", "ben", "too dear", "--wait", "queued"]);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -87,4 +103,57 @@ fn a_message_that_is_too_dear_waits_says_so_and_goes_along_with_one_that_pays() 
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("busy: a day costs ") && !said.contains("waits"), "{said}");
     assert_ne!(state(&ann, &waiting["id"]), "queued", "the earlier ones go first");
+}
+
+#[test]
+fn a_request_that_is_too_dear_says_so_and_leaves_before_the_message_that_takes_it_along() {
+    let network = Network::new();
+    let (relays, ann, ben, noise) = (Home::new(), Home::new(), Home::new(), Home::new());
+    let (relay, address) = narrow_relay(&relays, &network);
+    let (_, to_ben) = (ann.identity("ann"), ben.identity("ben").invite);
+    let to_carl = Home::new().identity("carl").invite;
+    let _noise = [0, 1].map(|_| noisy_node(&noise, &network, &address));
+    relay.wait_for_json("a busy line", |line| {
+        line["steps"]["line"].as_u64().filter(|step| *step >= 4)
+    });
+    let _at_ann = ann.listen(&network, &address, &["--json", "--junk", "10/s"]);
+    let _at_ben = ben.listen(&network, &address, &["--json"]);
+    wait_for_price(&ann);
+    let told = String::from_utf8(ann.run(&["status"]).stdout).expect("UTF-8");
+    assert!(
+        told.contains("junk     none now: more than 8 times the usual work is asked"),
+        "{told}"
+    );
+
+    let added = ann.ask(&["contact", "add", &to_ben, "--name", "ben"]);
+    assert_eq!(added["session"], "the offer has not left yet", "{added}");
+    assert_eq!((&added["price"]["max_work"], &added["price"]["waits"]), (&8.into(), &true.into()));
+    let until = deadline();
+    while waiting(&ann)["requests"] != 1 {
+        assert!(!left(until).is_zero(), "the request waits, and is not counted");
+    }
+    let list = String::from_utf8(ann.run(&["contact", "list"]).stdout).expect("UTF-8");
+    assert!(list.contains("request waits for a lower price"), "{list}");
+    let first = ann.ask(&["send", "ben", "hello", "--wait", "queued"]);
+    assert_eq!((&first["state"], &first["price"]["waits"]), (&"queued".into(), &true.into()));
+    let second = ann.ask(&["send", "ben", "at any price", "--max-work", "256"]);
+    assert_eq!(second["price"]["max_work"], 256);
+    assert_ne!(state(&ann, &first["id"]), "queued", "the earlier ones go first");
+    assert_eq!(waiting(&ann)["requests"], 0);
+    let of_ben = ann.ask(&["contact", "show", "ben"]);
+    assert_eq!(
+        (&of_ben["session"], &of_ben["max_work"]),
+        (&"waiting for their answer".into(), &256.into())
+    );
+    let until = deadline();
+    while ben.ask(&["request", "list"]).as_array().is_none_or(Vec::is_empty) {
+        assert!(!left(until).is_zero(), "the request never came");
+    }
+
+    let output = ann.run(&["contact", "add", &to_carl, "--name", "carl"]);
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("The contact request waits for a lower price: a day costs "), "{said}");
+    ann.ask(&["contact", "remove", "carl", "--confirm", "carl"]);
+    let paid = ann.ask(&["contact", "add", &to_carl, "--name", "carl", "--max-work", "256"]);
+    assert_eq!((&paid["price"]["max_work"], &paid["price"]["waits"]), (&256.into(), &false.into()));
 }

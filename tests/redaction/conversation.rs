@@ -32,7 +32,7 @@ pub(crate) fn held() -> Stage {
         stage.hidden.word(&invite::encode(key));
     }
     let petname = "the one from the harbour".to_owned();
-    let add = Command::AddContact { identity: identities[0], key: keys[1], petname };
+    let add = Command::AddContact { identity: identities[0], key: keys[1], petname, highest: None };
     let Reply::Contact(at_ann) = stage.ask(0, add) else { panic!("not a contact") };
     stage.run();
     let request = stage

@@ -36,8 +36,8 @@ use undertone::engine::text::UntrustedText;
 use undertone::engine::turn::{Effect, Output};
 use undertone::shell::api::calls::{AnyCall, BackupSealing, ContactRef, Id, MessageRef};
 use undertone::shell::api::{
-    ArchiveStatus, ClientInfo, ClientKind, Directory, Event, EventFilter, FillStatus, From,
-    LineStatus, NetworkStatus, PriceStatus, StepsStatus,
+    ArchiveStatus, ClientInfo, ClientKind, CoverStatus, Directory, Event, EventFilter, FillStatus,
+    From, LineStatus, NetworkStatus, PriceStatus, StepsStatus, WaitingStatus,
 };
 use undertone::shell::cli::args::{BackupAction, Cli, CliCommand, NetworkArgs};
 use undertone::shell::durable_node::DurableNode;
@@ -301,7 +301,9 @@ fn quiet_network() -> NetworkStatus {
         fill: FillStatus::default(),
         line: LineStatus::default(),
         floor_bits: 4,
+        waiting: WaitingStatus::default(),
         cover_per_minute: None,
+        cover: CoverStatus::Off,
         mining: None,
         queued: 0,
         rate: 0,

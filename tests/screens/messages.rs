@@ -6,11 +6,13 @@ use insta::assert_snapshot;
 use jiff::tz::TimeZone;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::Lifetime;
-use undertone::engine::event::{ContactView, Direction, MessageView, SessionStatus};
+use undertone::engine::event::{
+    ContactView, Direction, MessageView, SessionStatus, WaitingForPrice,
+};
 use undertone::engine::id::MessageId;
 use undertone::engine::record::{DeliveryLog, MessageState};
 use undertone::shell::api::calls::{AnyReply, Page};
-use undertone::shell::api::{Event, NetworkStatus, Persistence, PriceStatus};
+use undertone::shell::api::{Contact, Event, NetworkStatus, Persistence, PriceStatus};
 use undertone::shell::ui::{ColorSupport, Glyphs, UiMode, UiOptions};
 
 use crate::support::{MIRA, NOW, Stage, contact, message, network, options, told};
@@ -223,14 +225,26 @@ fn busy(day: u8) -> Event {
     Event::Network(NetworkStatus { price, ..network() })
 }
 
+/// A contact to whom this waits for a lower price.
+fn waits(session: SessionStatus, waiting: &[WaitingForPrice]) -> Event {
+    let waiting = std::sync::Arc::new(waiting.iter().copied().collect());
+    let view = ContactView { waiting, ..contact(MIRA, "mira", session) };
+    Event::Contact(Contact { view, unread: 0 })
+}
+
 #[test]
 fn a_message_that_waits_for_a_lower_price_says_so_and_how_to_send_it() {
-    let mut stage = stage();
-    stage.tell(busy(4));
-    let seen = stage.see(80, 24);
+    let stage = || {
+        let mut stage = stage();
+        stage.tell(waits(SessionStatus::Established, &[WaitingForPrice::Messages]));
+        stage
+    };
+    let mut first = stage();
+    first.tell(busy(4));
+    let seen = first.see(80, 24);
     assert!(seen.contains("busy: 16 x work"), "{seen}");
-    at_every_size("waits_for_price", stage);
-    let mut stage = self::stage();
+    at_every_size("waits_for_price", first);
+    let mut stage = stage();
     stage.tell(busy(4));
     stage.press(KeyCode::Esc);
     stage.press(KeyCode::Char('v'));
@@ -243,8 +257,41 @@ fn a_message_that_waits_for_a_lower_price_says_so_and_how_to_send_it() {
 }
 
 #[test]
+fn a_message_that_waits_for_a_lower_price_to_be_sent_again_says_so_and_how() {
+    let mut stage = stage();
+    let sent = message(300, NOW - 30, Direction::Outgoing(MessageState::Sent), "is anybody there?");
+    let delivery = DeliveryLog {
+        attempts: 1,
+        first_sent: Some(UnixSeconds(NOW - 20)),
+        last_sent: Some(UnixSeconds(NOW - 20)),
+        ..DeliveryLog::default()
+    };
+    let sent = MessageView { number: Some(40), delivery, ..sent };
+    let again = [WaitingForPrice::Again(sent.id)];
+    tell_message(&mut stage, sent);
+    stage.tell(busy(4));
+    stage.tell(waits(SessionStatus::Established, &again));
+    let seen = stage.see(120, 40);
+    assert!(seen.contains("waits for a lower price to be sent again"), "{seen}");
+    at_every_size("again_waits_for_price", stage);
+}
+
+#[test]
+fn a_contact_whose_request_waits_for_a_lower_price_says_so() {
+    let mut stage = stage();
+    stage.tell(busy(4));
+    let waiting = [WaitingForPrice::Request(Lifetime::Day), WaitingForPrice::Messages];
+    stage.tell(waits(SessionStatus::OfferQueued, &waiting));
+    stage.press(KeyCode::F(3));
+    let seen = stage.see(80, 24);
+    assert!(seen.contains("request waits for a lower price"), "{seen}");
+    assert_snapshot!("request_waits_for_price_80x24", seen);
+}
+
+#[test]
 fn a_higher_limit_of_work_is_chosen_for_a_chat_and_its_cost_is_said_before_it_is_paid() {
     let mut stage = stage();
+    stage.tell(waits(SessionStatus::Established, &[WaitingForPrice::Messages]));
     stage.tell(busy(4));
     stage.write("/work 16");
     stage.press(KeyCode::Enter);

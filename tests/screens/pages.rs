@@ -7,8 +7,8 @@ use undertone::engine::event::SessionStatus;
 use undertone::engine::id::ContactId;
 use undertone::shell::api::calls::AnyReply;
 use undertone::shell::api::{
-    Event, FillStatus, LineStatus, NetworkStatus, Persistence, PriceStatus, StatusReport,
-    StepsStatus,
+    CoverStatus, Event, FillStatus, LineStatus, NetworkStatus, Persistence, PriceStatus,
+    StatusReport, StepsStatus, WaitingStatus,
 };
 use undertone::shell::failure::{Failure, FailureCode, FailureText};
 use undertone::shell::failures::RefusedCommand;
@@ -130,9 +130,11 @@ fn a_network_that_asks_more_says_what_of_whom_and_why() {
     let mut stage = stage();
     stage.tell(Event::Network(NetworkStatus {
         steps: StepsStatus { day: 3, line: 2, ..StepsStatus::default() },
-        price: PriceStatus { six_hours: 2, day: 4, week: 2 },
+        price: PriceStatus { six_hours: 2, day: 4, week: 2, highest: 3 },
         fill: FillStatus { six_hours: 4, day: 88, week: 12 },
         line: LineStatus { blocks_per_second: 16, percent_left: 38 },
+        waiting: WaitingStatus { messages: 2, retries: 1, requests: 1, answers: 3 },
+        cover: CoverStatus::Rests,
         ..network()
     }));
     stage.press(KeyCode::F(4));

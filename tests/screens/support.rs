@@ -19,8 +19,8 @@ use undertone::engine::record::{DeliveryLog, MessageState, Trust};
 use undertone::engine::text::UntrustedText;
 use undertone::shell::api::calls::{AnyCall, AnyReply, HistoryPart};
 use undertone::shell::api::{
-    Contact, Event, FillStatus, Identity, LineStatus, Message, MiningStatus, NetworkStatus,
-    Persistence, PriceStatus, Request, StatusReport, StepsStatus,
+    Contact, CoverStatus, Event, FillStatus, Identity, LineStatus, Message, MiningStatus,
+    NetworkStatus, Persistence, PriceStatus, Request, StatusReport, StepsStatus, WaitingStatus,
 };
 use undertone::shell::failure::Failure;
 use undertone::shell::ui::model::{CallId, Model, NodeHost, UiEffect};
@@ -72,6 +72,8 @@ pub(crate) fn contact(id: ContactId, petname: &str, link: SessionStatus) -> Cont
         missing: 0,
         read_receipts: false,
         restored: None,
+        highest: None,
+        waiting: std::sync::Arc::default(),
     }
 }
 
@@ -134,7 +136,11 @@ impl Stage {
 
     /// Tells of a message.
     pub(crate) fn tell_message(&mut self, view: MessageView) {
-        self.tell(Event::Message(Message { view, with: "mira".to_owned() }));
+        self.tell(Event::Message(Message {
+            view,
+            with: "mira".to_owned(),
+            waits_for_price: false,
+        }));
     }
 
     /// Answers the newest call that was not answered.
@@ -264,7 +270,9 @@ pub(crate) fn network() -> NetworkStatus {
         fill: FillStatus { six_hours: 3, day: 52, week: 11 },
         line: LineStatus { blocks_per_second: 16, percent_left: 97 },
         floor_bits: 18,
+        waiting: WaitingStatus::default(),
         cover_per_minute: Some(2.0),
+        cover: CoverStatus::Runs,
         mining: Some(MiningStatus { tries: 1 << 18, hashes_per_second: 71_000 }),
         queued: 2,
         rate: 71_000,
@@ -278,7 +286,10 @@ pub(crate) fn network() -> NetworkStatus {
 /// Messages with mira.
 pub(crate) fn told(messages: Vec<MessageView>) -> Vec<Message> {
     let with = || "mira".to_owned();
-    messages.into_iter().map(|view| Message { view, with: with() }).collect()
+    messages
+        .into_iter()
+        .map(|view| Message { view, with: with(), waits_for_price: false })
+        .collect()
 }
 
 pub(crate) fn message(id: u64, at: u64, direction: Direction, text: &str) -> MessageView {

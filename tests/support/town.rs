@@ -75,6 +75,7 @@ impl Town {
             identity: adder.identity,
             key,
             petname: format!("person {other}"),
+            highest: None,
         };
         match self.world.ask(adder.node, command).expect("a contact") {
             Reply::Contact(contact) => contact,

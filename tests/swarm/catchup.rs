@@ -278,7 +278,7 @@ fn a_published_envelope_appears_in_comparisons_only_after_it_has_settled() {
         Identity::generate(&mut env).public()
     };
     let ask = CommandId(2);
-    let command = Command::AddContact { identity, key, petname: "bob".to_owned() };
+    let command = Command::AddContact { identity, key, petname: "bob".to_owned(), highest: None };
     author.turn(Millis(1_000), Input::Command { id: ask, command });
     // Nobody says a price here: it is waited for, and then one's own is paid.
     let outputs = author.turn(Millis(5_000), Input::Tick);

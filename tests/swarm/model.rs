@@ -185,7 +185,7 @@ impl Trial {
         }
         let (identity, key) = (self.town.people[who].identity, self.town.people[whom].key);
         let petname = format!("person {whom}");
-        self.ask(who, Command::AddContact { identity, key, petname });
+        self.ask(who, Command::AddContact { identity, key, petname, highest: None });
     }
 
     fn accept_all(&mut self, who: usize) {

@@ -3,9 +3,12 @@
 use core::num::NonZeroU32;
 
 use undertone::engine::command::{Command, Reply};
+use undertone::engine::conversation::PriceWaitTotals;
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::{EnvelopeId, Floor, Lifetime, Postage};
+use undertone::engine::event::WaitingForPrice;
 use undertone::engine::id::{ContactId, MessageId};
+use undertone::engine::node::Cover;
 use undertone::engine::price::{Charge, Step};
 use undertone::engine::record::{EnvelopePurpose, MessageState};
 use undertone::engine::settings::{NodeRole, NodeSettings, RELAY_POOL};
@@ -14,6 +17,7 @@ use undertone::sim::{NodeIndex, SeededRng};
 
 use crate::harness::{FLOOR, Town, settings};
 use crate::noise::noise;
+use crate::town::Person;
 
 /// A block a second: 120 in two minutes.
 const NARROW: NonZeroU32 = NonZeroU32::MIN;
@@ -29,13 +33,17 @@ struct Busy {
 
 impl Busy {
     fn new(seed: u64) -> Self {
+        // As real nodes do: nothing here is told by how soon a lost message is sent again.
+        Self::with(seed, NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR)))
+    }
+
+    /// The same with people whose nodes have these settings.
+    fn with(seed: u64, people: NodeSettings) -> Self {
         let mut town = Town::new(seed, Links::calm(), 0, 0);
         let narrow = NodeSettings { pool: RELAY_POOL, line: NARROW, ..settings(NodeRole::Relay) };
         let relay = town.world.add(narrow);
         for _ in 0..2 {
-            // As real nodes do: nothing here is told by how soon a lost message is sent again.
-            let usual = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
-            town.settle(usual, relay);
+            town.settle(people, relay);
         }
         let flooder = town.world.add(settings(NodeRole::Relay));
         let (contact, _) = town.introduce(0, 1);
@@ -221,5 +229,205 @@ fn what_nobody_acknowledges_pays_one_step_more_each_time_while_the_line_here_ask
     assert!(ids.len() >= 12, "{}", ids.len());
     let last = ids.iter().rev().take(3);
     assert!(last.clone().all(|id| id.work() < target(Step::new(3))));
+    busy.town.assert_sound();
+}
+
+/// What of one's own to a contact somebody was told to wait for a lower price.
+fn waiting(busy: &Busy, who: usize, contact: ContactId) -> Vec<WaitingForPrice> {
+    let seen = busy.town.world.seen(busy.town.people[who].node);
+    seen.waiting.get(&contact).map(|waiting| waiting.iter().copied().collect()).unwrap_or_default()
+}
+
+fn totals(busy: &Busy, who: usize) -> PriceWaitTotals {
+    let node = busy.town.world.node(busy.town.people[who].node).expect("it is up");
+    node.status().price_wait
+}
+
+const NONE: PriceWaitTotals = PriceWaitTotals { messages: 0, retries: 0, requests: 0, answers: 0 };
+
+#[test]
+fn nothing_leaves_before_the_request_that_it_needs_and_both_go_along_with_a_message_that_may_cost_more()
+ {
+    let mut busy = Busy::new(8);
+    let usual = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
+    busy.town.settle(usual, busy.relay);
+    busy.flood(12, 5);
+    let stranger = busy.town.add(0, 2);
+    busy.flood(1, 5);
+    assert_eq!(waiting(&busy, 0, stranger), [WaitingForPrice::Request(Lifetime::Day)]);
+    assert_eq!(totals(&busy, 0), PriceWaitTotals { requests: 1, ..NONE });
+    busy.contact = stranger;
+    let first = busy.say("hello, stranger", None);
+    busy.flood(2, 5);
+    assert_eq!(busy.state(first), MessageState::Queued);
+    assert_eq!(
+        waiting(&busy, 0, stranger),
+        [WaitingForPrice::Request(Lifetime::Day), WaitingForPrice::Messages]
+    );
+    assert_eq!(totals(&busy, 0), PriceWaitTotals { messages: 1, requests: 1, ..NONE });
+    let begun = busy.town.world.machine(busy.town.people[0].node).sent().len();
+    let second = busy.say("at any price", Some(Step::MAX));
+    busy.flood(3, 5);
+    let sent = &busy.town.world.machine(busy.town.people[0].node).sent()[begun..];
+    let purposes: Vec<EnvelopePurpose> = sent.iter().map(|sent| sent.purpose).collect();
+    assert_eq!(purposes[0], EnvelopePurpose::Offer(stranger), "{purposes:?}");
+    for message in [first, second] {
+        assert_eq!(busy.state(message), MessageState::Sent);
+    }
+    assert_eq!((waiting(&busy, 0, stranger), totals(&busy, 0)), (vec![], NONE));
+    // It can be read as soon as it is accepted, though no answer leaves for hours.
+    busy.town.accept(2);
+    busy.flood(1, 5);
+    assert_eq!(busy.town.heard(2), ["hello, stranger", "at any price"]);
+    assert_eq!(totals(&busy, 2), PriceWaitTotals { answers: 1, ..NONE });
+    busy.town.assert_sound();
+}
+
+#[test]
+fn a_request_may_have_a_limit_of_its_own_which_survives_a_crash() {
+    let mut busy = Busy::new(9);
+    let usual = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
+    busy.town.settle(usual, busy.relay);
+    busy.flood(12, 5);
+    let node = busy.town.people[0].node;
+    // Not reached by anybody, so that it leaves after the crash alone.
+    busy.town.world.partition(&[node]);
+    busy.flood(1, 5);
+    let Person { identity, .. } = busy.town.people[0];
+    let key = busy.town.people[2].key;
+    let add = Command::AddContact {
+        identity,
+        key,
+        petname: "stranger".to_owned(),
+        highest: Some(Step::MAX),
+    };
+    busy.town.ask(0, add);
+    busy.town.world.start_over(node);
+    busy.town.world.heal();
+    busy.flood(4, 5);
+    assert!(busy.paid() > Step::new(3), "{:?}", busy.paid());
+    let asked = &busy.town.world.seen(busy.town.people[2].node).requests;
+    assert_eq!(asked.len(), 1);
+    busy.town.assert_sound();
+}
+
+#[test]
+fn what_is_sent_again_waits_for_a_lower_price_says_so_and_goes_along_with_the_next_message() {
+    let mut busy = Busy::new(10);
+    let listener = busy.town.people[1].node;
+    busy.town.world.switch_off(listener);
+    let lost = busy.say("lost", None);
+    busy.calm(1);
+    assert_eq!(busy.state(lost), MessageState::Sent);
+    busy.flood(20, 5);
+    assert_eq!(waiting(&busy, 0, busy.contact), [WaitingForPrice::Again(lost)]);
+    assert_eq!(totals(&busy, 0), PriceWaitTotals { retries: 1, ..NONE });
+    let before = busy.published().len();
+    busy.say("at any price", Some(Step::MAX));
+    busy.flood(2, 5);
+    assert!(busy.published().len() >= before + 2, "{}", busy.published().len() - before);
+    assert_eq!((waiting(&busy, 0, busy.contact), totals(&busy, 0)), (vec![], NONE));
+    busy.town.assert_sound();
+}
+
+#[test]
+fn an_acknowledgement_may_cost_what_a_message_to_the_same_contact_may() {
+    let mut busy = Busy::new(11);
+    busy.flood(12, 5);
+    let said = busy.say("whatever it costs", Some(Step::MAX));
+    busy.flood(3, 5);
+    assert_eq!(busy.town.heard(1), ["whatever it costs"]);
+    assert_eq!(busy.state(said), MessageState::Sent, "the acknowledgement waits");
+    assert_eq!(totals(&busy, 1), PriceWaitTotals { answers: 1, ..NONE });
+    let back = busy.town.world.seen(busy.town.people[1].node).contacts.keys().next().copied();
+    let back = back.expect("a contact");
+    assert_eq!(waiting(&busy, 1, back), [WaitingForPrice::Answers]);
+    let postage = Postage { lifetime: Lifetime::Day, highest: Some(Step::MAX) };
+    busy.town.ask(1, Command::Say { contact: back, text: "so do I".to_owned(), postage });
+    busy.flood(3, 5);
+    assert_eq!(busy.state(said), MessageState::Delivered);
+    assert_eq!(totals(&busy, 1), NONE);
+    busy.town.assert_sound();
+}
+
+#[test]
+fn a_node_that_may_pay_more_for_all_it_sends_chats_on_while_the_network_is_busy() {
+    let dear = NodeSettings {
+        highest_step: Step::MAX,
+        ..NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR))
+    };
+    let mut busy = Busy::with(12, dear);
+    busy.flood(12, 5);
+    let said = busy.say("as usual", None);
+    busy.flood(3, 5);
+    assert!(busy.paid() > Step::new(3), "{:?}", busy.paid());
+    assert_eq!(busy.state(said), MessageState::Delivered);
+    let limited = busy.say("not at any price", Some(Step::new(1)));
+    busy.flood(2, 5);
+    assert_eq!(busy.state(limited), MessageState::Queued, "its own limit counts");
+    busy.town.assert_sound();
+}
+
+#[test]
+fn junk_rests_while_more_is_asked_than_is_paid_for_it_and_the_node_says_so() {
+    let mut busy = Busy::new(13);
+    let junk = Some(Millis::from_secs(10));
+    let usual = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
+    let node = busy.town.settle(NodeSettings { junk, ..usual }, busy.relay);
+    let cover = |busy: &Busy| busy.town.world.node(node).expect("it is up").status().cover;
+    let sent = |busy: &Busy| busy.town.world.machine(node).sent().len();
+    busy.calm(3);
+    assert!(cover(&busy) == Cover::Runs && sent(&busy) > 5);
+    busy.flood(12, 5);
+    assert_eq!(cover(&busy), Cover::Rests);
+    let before = sent(&busy);
+    busy.flood(5, 5);
+    assert_eq!(sent(&busy), before);
+    busy.town.assert_sound();
+}
+
+#[test]
+fn what_waited_for_its_price_does_not_leave_for_less_after_a_crash() {
+    let mut busy = Busy::new(14);
+    busy.flood(12, 5);
+    let waits = busy.say("when it is cheaper", None);
+    busy.flood(1, 5);
+    let before = busy.published().len();
+    let node = busy.town.people[0].node;
+    for _ in 0..3 {
+        busy.town.world.start_over(node);
+        busy.flood(3, 5);
+        assert!(busy.paid() > Step::new(3), "{:?}", busy.paid());
+        assert_eq!((busy.state(waits), busy.published().len()), (MessageState::Queued, before));
+    }
+    // One that may cost enough pays what is asked from the first second on.
+    busy.say("whatever it costs", Some(Step::MAX));
+    busy.town.world.start_over(node);
+    busy.flood(3, 5);
+    let asked = busy.asked();
+    let ids = busy.published().split_off(before);
+    assert!(ids.len() >= 2 && ids.iter().all(|id| id.work() < target(asked)), "{}", ids.len());
+    assert_eq!(busy.state(waits), MessageState::Sent);
+    busy.town.assert_sound();
+}
+
+#[test]
+fn what_was_finished_and_never_left_pays_what_is_asked_by_the_time_it_leaves() {
+    let mut busy = Busy::new(15);
+    let node = busy.town.people[0].node;
+    let before = busy.published().len();
+    // Its work is searched for, and ends without a neighbour.
+    let said = busy.say("cut off", Some(Step::MAX));
+    busy.town.world.partition(&[node]);
+    busy.calm(1);
+    assert_eq!(busy.state(said), MessageState::Mining);
+    busy.town.world.switch_off(node);
+    busy.flood(12, 5);
+    busy.town.world.switch_on_after(node, Millis(1_000));
+    busy.town.world.heal();
+    busy.flood(2, 5);
+    let ids = busy.published().split_off(before);
+    assert!(!ids.is_empty() && ids.iter().all(|id| id.work() < target(Step::new(4))));
+    assert_eq!(busy.state(said), MessageState::Sent);
     busy.town.assert_sound();
 }

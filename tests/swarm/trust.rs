@@ -23,7 +23,7 @@ fn view(town: &Town, who: usize, contact: ContactId) -> ContactView {
     snapshot
         .into_iter()
         .find_map(|notice| match notice {
-            Event::Contact(view) if view.id == contact => Some(view),
+            Event::Contact(view) if view.id == contact => Some(*view),
             _ => None,
         })
         .expect("a contact")

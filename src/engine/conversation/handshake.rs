@@ -11,6 +11,7 @@ use crate::engine::envelope::Topic;
 use crate::engine::envelope::wire::MAX_TTL;
 use crate::engine::event::SessionStatus;
 use crate::engine::id::ContactId;
+use crate::engine::price::Step;
 use crate::engine::record::{PendingOffer, Record, RecordKey, SessionRecord};
 use crate::engine::secret::opaque_debug;
 use crate::engine::session::{
@@ -34,6 +35,27 @@ pub(in crate::engine) struct Handshake {
 }
 
 opaque_debug!(struct Handshake { contact, own, key, pending, answers_sent, sessions });
+
+/// The session to encrypt in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SendingSession {
+    /// There is none.
+    None,
+    /// That of our pending offer, which leaves first.
+    AfterOffer,
+    /// This one.
+    Ready(SessionId),
+}
+
+impl SendingSession {
+    /// The session, if something can be sent in it.
+    pub(super) const fn ready(self) -> Option<SessionId> {
+        match self {
+            Self::Ready(id) => Some(id),
+            Self::None | Self::AfterOffer => None,
+        }
+    }
+}
 
 /// The pending offer when it is to be sent.
 pub(super) enum SealedOffer {
@@ -96,11 +118,33 @@ impl Handshake {
         }
     }
 
+    /// The session to encrypt in, or that there is none; none either while it is that of an offer
+    /// of ours that never left, without which the contact can open nothing.
+    pub(super) fn sending_session(&self) -> SendingSession {
+        let Some(preferred) = self.sessions.preferred() else { return SendingSession::None };
+        let is_unheard = |pending: &PendingOffer| {
+            pending.attempts == 0 && SessionId::from(pending.offer.id()) == preferred.id()
+        };
+        match &self.pending {
+            Some(pending) if is_unheard(pending) => SendingSession::AfterOffer,
+            Some(_) | None => SendingSession::Ready(preferred.id()),
+        }
+    }
+
     /// Makes an offer, in place of a pending one. Returns the sessions evicted for its session.
     pub(super) fn offer(&mut self, turn: &mut Turn<'_, '_>) -> Vec<SessionId> {
         let (offer, session) = Offer::new(turn.env, &self.own, &self.key, turn.settings.window);
-        self.pending = Some(Box::new(PendingOffer { offer, attempts: 0 }));
+        // One that is out of date is the same request for a person, who said what it may cost.
+        let highest = self.pending.as_ref().and_then(|pending| pending.highest);
+        self.pending = Some(Box::new(PendingOffer { offer, attempts: 0, highest }));
         self.add(turn, session)
+    }
+
+    /// Says what the pending offer may cost.
+    pub(super) fn limit_offer(&mut self, highest: Option<Step>) {
+        if let Some(pending) = &mut self.pending {
+            pending.highest = highest;
+        }
     }
 
     /// Seals the pending offer afresh; `None` if there is none.

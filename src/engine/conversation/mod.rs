@@ -18,6 +18,7 @@
 mod commands;
 mod contents;
 mod handshake;
+mod price_wait;
 mod receipts;
 mod receive;
 mod receive_window;
@@ -46,14 +47,16 @@ use crate::engine::secret::opaque_debug;
 use crate::engine::session::{ReceivedOffer, Session, SessionId};
 use crate::engine::turn::{ContactJob, ContactTimer, Turn};
 
-pub(in crate::engine) use commands::{ContactCommand, check_text, remove};
+pub(in crate::engine) use commands::{ContactCommand, check_text, offer_up_to, remove};
+pub use price_wait::PriceWaitTotals;
+pub(in crate::engine) use price_wait::{add_waiting, tell_price_wait};
 pub use receipts::MAX_AWAITED_RECEIPTS;
 pub(in crate::engine) use receive::{Opened, Provenance};
 pub use receive_window::MAX_GAP_REPORTS;
 pub use retransmit::{MAX_TRANSMISSIONS, MIN_BACKOFF_LIMIT};
 pub(in crate::engine) use send::{
-    Budget, Stay, budget, next_envelope, note_paid, on_expired_unsent, on_published,
-    on_republished, paid,
+    Budget, Need, Stay, highest, need, never_left, next_envelope, note_paid, on_outdated_unsent,
+    on_published, on_republished, paid,
 };
 pub use send_window::ACK_WINDOW;
 pub use sessions::MAX_SESSIONS;
@@ -61,6 +64,7 @@ pub(in crate::engine) use sessions::{MAX_CLOCK_DIFFERENCE, Sessions};
 pub use verification::MAX_VERIFICATION_ATTEMPTS;
 
 use handshake::Handshake;
+use price_wait::PriceWait;
 use receipts::Receipts;
 use receive_window::{GapChange, ReceiveWindow};
 use retransmit::Retransmission;
@@ -82,10 +86,13 @@ pub(in crate::engine) struct Conversation {
     received: ReceiveWindow,
     receipts: Receipts,
     verification: Verification,
+    /// As of the last turn with an input.
+    price_wait: PriceWait,
 }
 
 opaque_debug!(struct Conversation {
     id, identity, petname, state, restored, handshake, sent, received, receipts, verification,
+    price_wait,
 });
 
 /// The part of a contact that the messenger searches by.
@@ -117,6 +124,7 @@ impl Conversation {
             received: ReceiveWindow::new(record.received),
             receipts: Receipts::new(record.read_receipts),
             verification: Verification::new(record.trust),
+            price_wait: PriceWait::default(),
         }
     }
 
@@ -182,6 +190,7 @@ impl Conversation {
             turn.wake_by(self.id, ContactTimer::Retransmit(id), at);
         }
         self.update_gap_report(turn);
+        turn.outbox.note_repriced(self.id);
     }
 
     /// The contact's own record: everything about it but its sessions and messages.
@@ -220,6 +229,8 @@ impl Conversation {
             missing: self.received.missing(),
             read_receipts: self.receipts.enabled(),
             restored: self.restored,
+            highest: self.price_wait.highest,
+            waiting: Arc::clone(&self.price_wait.waiting),
         }
     }
 
@@ -251,6 +262,7 @@ impl Conversation {
     /// A timer of this contact is due. Most become a job: what is sent is decided when its turn in
     /// the outbox comes, not when it becomes due.
     pub(in crate::engine) fn on_timer(&mut self, turn: &mut Turn<'_, '_>, timer: ContactTimer) {
+        turn.outbox.note_repriced(self.id);
         let job = match timer {
             ContactTimer::Acknowledge => ContactJob::Acknowledge,
             ContactTimer::Answer(session) => ContactJob::AnswerOffer(session),
@@ -341,6 +353,8 @@ impl Conversation {
         self.forget_sessions(turn, &gone);
         turn.settle();
         self.emit(turn);
+        // What waited for our own offer to leave goes in this session.
+        turn.outbox.resume(self.id);
         self.schedule_send(turn);
         id
     }
@@ -369,7 +383,7 @@ impl Conversation {
     }
     /// Emits the contact as it is.
     pub(in crate::engine) fn emit(&self, turn: &mut Turn<'_, '_>) {
-        turn.emit(Event::Contact(self.view()));
+        turn.emit(Event::Contact(Box::new(self.view())));
     }
 
     /// Stores the contact's own record with the next commit.

@@ -220,6 +220,13 @@ impl Side {
         });
     }
 
+    /// Offers a session, in which messages may leave then.
+    pub(super) fn offer(&mut self) {
+        self.turn(|conversation, turn| conversation.start_offer(turn));
+        let offer = self.begin(ContactJob::Offer).expect("an offer");
+        self.publish(&offer);
+    }
+
     pub(super) fn command(&mut self, command: ContactCommand) -> Result<Reply, CommandError> {
         self.turn(|conversation, turn| command.carry_out(conversation, turn))
     }

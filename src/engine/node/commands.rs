@@ -8,6 +8,7 @@ use crate::engine::conversation::{self, ContactCommand, Conversation};
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::event::{Event, IdentityView};
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
+use crate::engine::price::Step;
 use crate::engine::record::{
     ContactRecord, ContactState, IdentityRecord, Record, RecordKey, SendSequence, Trust,
 };
@@ -32,8 +33,8 @@ impl Messenger {
         match command {
             Command::CreateIdentity { name } => self.create_identity(turn, name),
             Command::DeleteIdentity { identity } => self.delete_identity(turn, identity),
-            Command::AddContact { identity, key, petname } => {
-                self.add_contact(turn, pool, (identity, key), petname)
+            Command::AddContact { identity, key, petname, highest } => {
+                self.add_contact(turn, pool, (identity, key), (petname, highest))
             }
             Command::RenameContact { contact, petname } => {
                 let identity = self.find(contact)?.card().identity;
@@ -191,7 +192,7 @@ impl Messenger {
         turn: &mut Turn<'_, '_>,
         pool: &Pool,
         (identity, key): (IdentityId, PublicKey),
-        petname: String,
+        (petname, highest): (String, Option<Step>),
     ) -> Result<Reply, CommandError> {
         // One contact for each key: an offer is routed by the key that made it.
         self.check_key(identity, &key)?;
@@ -202,7 +203,7 @@ impl Messenger {
         }
         let contact = self.new_contact(turn, (identity, key), petname)?;
         if let Some(conversation) = self.conversations.get_mut(&contact) {
-            conversation.start_offer(turn);
+            conversation::offer_up_to(conversation, turn, highest);
         }
         Ok(Reply::Contact(contact))
     }

@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 use crate::engine::conversation::{
-    self, Budget, Conversation, MAX_CLOCK_DIFFERENCE, Opened, Provenance, Stay, Swept,
+    self, Conversation, MAX_CLOCK_DIFFERENCE, Need, Opened, PriceWaitTotals, Provenance, Stay,
+    Swept,
 };
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::UnixSeconds;
@@ -45,8 +46,8 @@ pub(super) struct Messenger {
 pub(super) enum Republished {
     /// Published.
     Published(Stay),
-    /// Too old to publish.
-    Expired,
+    /// Too old to publish, or worth less than is asked by now and may be paid.
+    Outdated,
 }
 
 impl Recipient for Messenger {
@@ -89,7 +90,7 @@ impl Messenger {
         let contacts = self.conversations.values().map(|conversation| conversation.view());
         let identities = self.roster.identity_views().map(Event::Identity);
         let requests = self.roster.request_views().map(Event::Request);
-        identities.chain(contacts.map(Event::Contact)).chain(requests).collect()
+        identities.chain(contacts.map(Box::new).map(Event::Contact)).chain(requests).collect()
     }
 
     /// The conversation that still holds a message.
@@ -121,15 +122,44 @@ impl Messenger {
         conversation::next_envelope(conversation, turn, job)
     }
 
-    /// What the envelope of a job may cost; `None` if there is no need for it any more.
-    pub(super) fn budget(
-        &self,
-        turn: &Turn<'_, '_>,
-        contact: ContactId,
-        job: ContactJob,
-    ) -> Option<Budget> {
-        let conversation = self.conversations.get(&contact)?;
-        Some(conversation::budget(conversation, turn.settings, job))
+    /// What there is to do about a job, and what its envelope may cost.
+    pub(super) fn need(&self, turn: &Turn<'_, '_>, contact: ContactId, job: ContactJob) -> Need {
+        let conversation = self.conversations.get(&contact);
+        conversation
+            .map_or(Need::None, |conversation| conversation::need(conversation, turn.settings, job))
+    }
+
+    /// The highest step to pay for an envelope with this purpose; `None` if it is for nobody.
+    pub(super) fn highest(&self, turn: &Turn<'_, '_>, purpose: EnvelopePurpose) -> Option<Step> {
+        let conversation = self.conversations.get(&purpose.contact()?)?;
+        Some(conversation::highest(conversation, turn.settings, purpose))
+    }
+
+    /// Whether a message of ours is encrypted and was never published, as far as is known.
+    pub(super) fn never_left(&self, contact: ContactId, message: MessageId) -> bool {
+        let conversation = self.conversations.get(&contact);
+        conversation.is_some_and(|conversation| conversation::never_left(conversation, message))
+    }
+
+    /// Tells of each contact whose messages may cost something else, or of which something else
+    /// waits for a lower price.
+    pub(super) fn tell_price_waits(&mut self, turn: &mut Turn<'_, '_>) {
+        for contact in turn.outbox.take_repriced() {
+            if let Some(conversation) = self.conversations.get_mut(&contact) {
+                conversation::tell_price_wait(conversation, turn);
+            }
+        }
+        // What was found to be needless meanwhile is told.
+        turn.outbox.take_repriced();
+    }
+
+    /// What waits for a lower price, in all conversations.
+    pub(super) fn price_wait(&self) -> PriceWaitTotals {
+        let mut totals = PriceWaitTotals::default();
+        for conversation in self.conversations.values() {
+            conversation::add_waiting(conversation, &mut totals);
+        }
+        totals
     }
 
     /// The step that a message of ours was last published for, in this process.
@@ -156,7 +186,7 @@ impl Messenger {
         }
     }
 
-    /// A finished envelope with a message was published again, or had expired and could not be.
+    /// A finished envelope with a message was published again, or was out of date and was not.
     pub(super) fn on_republished(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -168,7 +198,7 @@ impl Messenger {
             Republished::Published(stay) => {
                 conversation::on_republished(conversation, turn, message, stay);
             }
-            Republished::Expired => conversation::on_expired_unsent(conversation, turn, message),
+            Republished::Outdated => conversation::on_outdated_unsent(conversation, turn, message),
         }
     }
 

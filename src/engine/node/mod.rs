@@ -23,6 +23,7 @@ mod restore;
 mod roster;
 
 use crate::engine::command::CommandError;
+use crate::engine::conversation::PriceWaitTotals;
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::ValidationError;
 use crate::engine::event::Event;
@@ -170,9 +171,21 @@ impl Node {
             asked: self.price.last_paid(),
             mining_tries: self.workspace.outbox.mining_tries(),
             queued: self.messenger.unsent(),
+            price_wait: self.messenger.price_wait(),
+            cover: self.cover(),
             clock: self.catch_up.skew(),
             caught_up: self.catch_up.fetched(),
             validation: self.relay.stats(),
+        }
+    }
+
+    /// Whether junk is sent, and at the present price.
+    fn cover(&self) -> Cover {
+        let asked = self.settings.lifetime.share().of(self.price.last_paid());
+        match self.settings.junk {
+            None => Cover::Off,
+            Some(_) if asked > self.settings.highest_step => Cover::Rests,
+            Some(_) => Cover::Runs,
         }
     }
 
@@ -311,6 +324,7 @@ impl Machines<'_> {
             }
             self.publisher().drive(turn);
         }
+        self.messenger.tell_price_waits(turn);
         self.relay.flush_evictions(turn);
     }
 
@@ -331,6 +345,17 @@ impl Machines<'_> {
 
 fn ids(neighbours: &[Neighbour]) -> Vec<NeighbourId> {
     neighbours.iter().map(|neighbour| neighbour.id).collect()
+}
+
+/// Whether a node sends junk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cover {
+    /// It was not told to.
+    Off,
+    /// It does.
+    Runs,
+    /// It was told to, and more is asked than may be paid for junk: none is sent.
+    Rests,
 }
 
 /// Totals of one node.
@@ -357,6 +382,10 @@ pub struct NodeStatus {
     pub mining_tries: Option<u64>,
     /// Messages of ours that have not left.
     pub queued: usize,
+    /// What of ours waits for a lower price.
+    pub price_wait: PriceWaitTotals,
+    /// Whether junk is sent.
+    pub cover: Cover,
     /// The difference between this machine's clock and those of its neighbours, if any reported.
     pub clock: Option<ClockSkew>,
     /// Envelopes fetched by catching up, since the start.

@@ -13,10 +13,10 @@
 //! The waiting jobs and the envelope on its way are in the turn's outbox; [`Publisher`] is the way
 //! through it.
 
-use crate::engine::conversation::{Budget, Stay};
+use crate::engine::conversation::{Budget, Need, Stay};
 use crate::engine::env::Millis;
 use crate::engine::envelope::{CheckedEnvelope, Draft, EnvelopeId, Lifetime, WorkNonce, check};
-use crate::engine::id::OutgoingId;
+use crate::engine::id::{ContactId, OutgoingId};
 use crate::engine::price::asking::LOOK_AGAIN;
 use crate::engine::price::{AskingPrice, Step};
 use crate::engine::record::{EnvelopePurpose, OutgoingRecord, Record, RecordKey};
@@ -50,12 +50,23 @@ impl Publisher<'_> {
                 continue;
             }
             let Some(job) = turn.outbox.pop() else { return };
-            let Some(budget) = self.budget(turn, job) else { continue };
+            let budget = match self.need(turn, job) {
+                Need::None => continue,
+                Need::AfterOffer => {
+                    set_aside(turn, job);
+                    continue;
+                }
+                Need::Envelope(budget) => budget,
+            };
             // Before anything is encrypted: what an envelope says is decided as late as it can be.
             let Some(step) = self.affordable(turn, budget) else {
-                self.set_aside(turn, job);
+                set_aside(turn, job);
                 continue;
             };
+            // Whatever else waits for this contact may cost as much.
+            if let Some(contact) = contact_of(job) {
+                turn.outbox.resume(contact);
+            }
             if let Some(record) = self.begin(turn, job) {
                 start_mining(turn, record, self.resend_step(turn, job, (step, budget)));
             }
@@ -74,30 +85,25 @@ impl Publisher<'_> {
         self.price.pay(lifetime.share(), turn.env.mono)
     }
 
-    /// What the envelope of a job may cost; `None` if there is no need for it any more.
-    fn budget(&self, turn: &Turn<'_, '_>, job: Job) -> Option<Budget> {
-        let highest = turn.settings.highest_step;
+    /// What there is to do about a job, and what its envelope may cost.
+    fn need(&self, turn: &Turn<'_, '_>, job: Job) -> Need {
         match job {
-            Job::Contact(contact, job) => self.messenger.budget(turn, contact, job),
-            Job::PublishStored(contact, id) => {
-                Some(self.budget_of(turn, turn.outbox.kept(contact, id)?))
-            }
-            Job::Junk => Some(Budget { lifetime: turn.settings.lifetime, highest }),
+            Job::Contact(contact, job) => self.messenger.need(turn, contact, job),
+            Job::PublishStored(contact, id) => match turn.outbox.kept(contact, id) {
+                Some(record) => Need::Envelope(self.budget_of(turn, record)),
+                None => Need::None,
+            },
+            Job::Junk => Need::Envelope(Budget {
+                lifetime: turn.settings.lifetime,
+                highest: turn.settings.highest_step,
+            }),
         }
     }
 
     /// What an envelope that is encrypted already may cost.
     fn budget_of(&self, turn: &Turn<'_, '_>, record: &OutgoingRecord) -> Budget {
-        let own = match record.purpose {
-            EnvelopePurpose::Message(contact, id) => {
-                self.messenger.budget(turn, contact, ContactJob::RetransmitNow(id))
-            }
-            EnvelopePurpose::Offer(contact) => {
-                self.messenger.budget(turn, contact, ContactJob::Offer)
-            }
-            EnvelopePurpose::Control(_) | EnvelopePurpose::Junk => None,
-        };
-        let highest = own.map_or(turn.settings.highest_step, |budget| budget.highest);
+        let own = self.messenger.highest(turn, record.purpose);
+        let highest = own.unwrap_or(turn.settings.highest_step);
         Budget { lifetime: Lifetime::covering(record.ttl), highest }
     }
 
@@ -113,17 +119,6 @@ impl Publisher<'_> {
             return asked;
         }
         asked.max(paid.above().min(budget.highest))
-    }
-
-    /// Sets a job aside for which the price is too high. Junk is dropped: the next is as good.
-    fn set_aside(&self, turn: &mut Turn<'_, '_>, job: Job) {
-        let contact = match job {
-            Job::Contact(contact, _) | Job::PublishStored(contact, _) => contact,
-            Job::Junk => return,
-        };
-        turn.outbox.set_aside(contact, job);
-        let wait = turn.env.exponential(LOOK_AGAIN);
-        turn.wake_by(contact, ContactTimer::Price, turn.env.mono.plus(wait));
     }
 
     /// Turns a job into an encrypted envelope; `None` when there is no need for it any more.
@@ -195,6 +190,16 @@ impl Publisher<'_> {
         }
     }
 
+    /// Whether it was never noted that the message in a finished envelope left.
+    fn never_left(&self, record: &OutgoingRecord) -> bool {
+        match record.purpose {
+            EnvelopePurpose::Message(contact, id) => self.messenger.never_left(contact, id),
+            EnvelopePurpose::Control(_) | EnvelopePurpose::Offer(_) | EnvelopePurpose::Junk => {
+                false
+            }
+        }
+    }
+
     /// The first neighbour has come: envelopes that may have reached nobody are published again,
     /// byte for byte.
     pub(super) fn republish_all(&mut self, turn: &mut Turn<'_, '_>) {
@@ -205,17 +210,24 @@ impl Publisher<'_> {
 
     fn republish(&mut self, turn: &mut Turn<'_, '_>, record: &OutgoingRecord) {
         let Some(bytes) = &record.envelope else { return };
+        let Budget { lifetime, highest } = self.budget_of(turn, record);
+        let asked = self.asked(turn, lifetime);
+        let pays =
+            |checked: &CheckedEnvelope| turn.settings.floor.admits(checked.priority(), asked);
         let outcome = match check(bytes.clone(), turn.env.wall, &turn.settings.floor) {
+            // The price has risen since, and may be paid.
+            Ok(checked) if !pays(&checked) && asked <= highest && self.never_left(record) => {
+                Republished::Outdated
+            }
             Ok(checked) => {
-                let id = checked.id();
-                let asked = self.asked(turn, Lifetime::covering(record.ttl));
-                let pays = turn.settings.floor.admits(checked.priority(), asked);
+                let (id, stay) =
+                    (checked.id(), if pays(&checked) { Stay::Whole } else { Stay::NotForLong });
                 self.relay.admit_own(turn, checked);
                 turn.effect(Effect::Publish { id, bytes: bytes.clone() });
-                Republished::Published(if pays { Stay::Whole } else { Stay::NotForLong })
+                Republished::Published(stay)
             }
             // Its message is encrypted afresh instead, so that nothing links the two.
-            Err(_) => Republished::Expired,
+            Err(_) => Republished::Outdated,
         };
         match record.purpose {
             EnvelopePurpose::Message(contact, message) => {
@@ -231,6 +243,23 @@ impl Publisher<'_> {
             // The offer's own timer has it sealed afresh.
             EnvelopePurpose::Offer(_) | EnvelopePurpose::Junk => {}
         }
+    }
+}
+
+/// Sets a job aside for which the price is too high, or whose offer has to leave before it. Junk is
+/// dropped: the next is as good.
+fn set_aside(turn: &mut Turn<'_, '_>, job: Job) {
+    let Some(contact) = contact_of(job) else { return };
+    turn.outbox.set_aside(contact, job);
+    let wait = turn.env.exponential(LOOK_AGAIN);
+    turn.wake_by(contact, ContactTimer::Price, turn.env.mono.plus(wait));
+}
+
+/// The contact that the envelope of a job is for.
+const fn contact_of(job: Job) -> Option<ContactId> {
+    match job {
+        Job::Contact(contact, _) | Job::PublishStored(contact, _) => Some(contact),
+        Job::Junk => None,
     }
 }
 

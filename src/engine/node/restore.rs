@@ -68,12 +68,7 @@ pub(super) fn resume(messenger: &mut Messenger, turn: &mut Turn<'_, '_>) {
 }
 
 fn restore_outgoing(turn: &mut Turn<'_, '_>, record: OutgoingRecord) {
-    let contact = match record.purpose {
-        EnvelopePurpose::Junk => return,
-        EnvelopePurpose::Offer(contact)
-        | EnvelopePurpose::Message(contact, _)
-        | EnvelopePurpose::Control(contact) => contact,
-    };
+    let Some(contact) = record.purpose.contact() else { return };
     match (record.purpose, &record.envelope) {
         // An offer is sealed afresh when its turn comes, so an unfinished envelope of it is not
         // needed.

@@ -22,19 +22,20 @@ pub(in crate::engine) enum Job {
     Junk,
 }
 
-/// A job to send one envelope to one contact.
+/// A job to send one envelope to one contact. What was set aside goes in this order: first what the
+/// contact needs to read the rest, last what every other envelope carries, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::engine) enum ContactJob {
     /// The pending offer, sealed afresh.
     Offer,
-    /// The next queued message.
-    SendNext,
+    /// The answer to the contact's offer of this session.
+    AnswerOffer(SessionId),
     /// A message that was not acknowledged, encrypted afresh.
     Retransmit(MessageId),
     /// The same because a person asked for it.
     RetransmitNow(MessageId),
-    /// The answer to the contact's offer of this session.
-    AnswerOffer(SessionId),
+    /// The next queued message.
+    SendNext,
     /// An acknowledgement.
     Acknowledge,
 }
@@ -45,8 +46,12 @@ pub(in crate::engine) struct Outbox {
     jobs: JobQueue,
     /// By contact, so that work on one contact costs nothing for the others' envelopes.
     kept: BTreeMap<ContactId, BTreeMap<OutgoingId, OutgoingRecord>>,
-    /// Jobs for which the price is too high. By contact, each at most once, so bounded as jobs are.
-    too_dear: BTreeMap<ContactId, BTreeSet<Job>>,
+    /// Jobs for which the price is too high, or that wait behind one for which it is. By contact, each
+    /// at most once, so bounded as jobs are.
+    aside: BTreeMap<ContactId, BTreeSet<Job>>,
+    /// Contacts of which something was set aside or taken up again since that was told, or for which
+    /// another price may be paid.
+    repriced: BTreeSet<ContactId>,
     in_flight: Option<InFlight>,
 }
 
@@ -104,14 +109,43 @@ impl Outbox {
 
     /// Sets a job of a contact aside until [`Self::resume`].
     pub(in crate::engine) fn set_aside(&mut self, contact: ContactId, job: Job) {
-        self.too_dear.entry(contact).or_default().insert(job);
+        self.aside.entry(contact).or_default().insert(job);
+        self.note_repriced(contact);
     }
 
     /// Queues again what was set aside for a contact.
     pub(in crate::engine) fn resume(&mut self, contact: ContactId) {
-        for job in self.too_dear.remove(&contact).unwrap_or_default() {
+        let Some(jobs) = self.aside.remove(&contact) else { return };
+        for job in jobs {
             self.jobs.push(job);
         }
+        self.note_repriced(contact);
+    }
+
+    /// What is set aside for a contact.
+    pub(in crate::engine) fn aside(&self, contact: ContactId) -> impl Iterator<Item = Job> {
+        self.aside.get(&contact).into_iter().flatten().copied()
+    }
+
+    /// Forgets a job that was set aside and is not needed any more.
+    pub(in crate::engine) fn forget_aside(&mut self, contact: ContactId, job: Job) {
+        let Some(aside) = self.aside.get_mut(&contact) else { return };
+        aside.remove(&job);
+        if aside.is_empty() {
+            self.aside.remove(&contact);
+        }
+        self.note_repriced(contact);
+    }
+
+    /// Notes that another price may be paid for what goes to a contact, or that something else waits
+    /// for a lower one.
+    pub(in crate::engine) fn note_repriced(&mut self, contact: ContactId) {
+        self.repriced.insert(contact);
+    }
+
+    /// Takes the contacts that [`Self::note_repriced`] noted.
+    pub(in crate::engine) fn take_repriced(&mut self) -> BTreeSet<ContactId> {
+        core::mem::take(&mut self.repriced)
     }
 
     /// An envelope that is kept.
@@ -159,16 +193,14 @@ impl Outbox {
 
     fn drop_jobs(&mut self, contact: ContactId, job: Job) {
         self.jobs.remove(job);
-        if let Some(aside) = self.too_dear.get_mut(&contact) {
-            aside.remove(&job);
-        }
+        self.forget_aside(contact, job);
     }
 
     /// Whether a job for a contact waits for its turn, or for a lower price.
     pub(in crate::engine) fn waits(&self, contact: ContactId, job: ContactJob) -> bool {
         let job = Job::Contact(contact, job);
         self.jobs.contains(job)
-            || self.too_dear.get(&contact).is_some_and(|aside| aside.contains(&job))
+            || self.aside.get(&contact).is_some_and(|aside| aside.contains(&job))
     }
 
     /// Takes the envelope that is on its way.
@@ -235,7 +267,8 @@ impl Outbox {
         // Junk goes on, so a lock does not show.
         self.jobs.retain_junk();
         self.kept.clear();
-        self.too_dear.clear();
+        self.aside.clear();
+        self.repriced.clear();
         let for_contact =
             |in_flight: &mut InFlight| in_flight.record.purpose != EnvelopePurpose::Junk;
         self.in_flight.take_if(for_contact).map(|in_flight| in_flight.record.id)

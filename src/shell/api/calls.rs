@@ -234,6 +234,10 @@ calls! {
         invite: String,
         /// Our name for them.
         name: String,
+        /// The most work for the request, in times of the floor: 1, 2, 4 .. 256. While the network
+        /// asks for more, it waits. What the node pays usually if not said.
+        #[serde(default, with = "wire::max_work")]
+        max_work: Option<Step>,
     } -> Contact;
     /// Gives a contact another name.
     ContactRename = "contact.rename", Manage, contact_rename {
@@ -327,7 +331,8 @@ calls! {
         #[serde(default, with = "wire::lifetime")]
         life: Lifetime,
         /// The most work for each of its envelopes, in times of the floor: 1, 2, 4 .. 256. While
-        /// the network asks for more, the message waits. 8 if not said.
+        /// the network asks for more, the message waits. What the node pays usually if not said.
+        /// Until it is delivered, whatever else goes to the contact may cost as much.
         #[serde(default, with = "wire::max_work")]
         max_work: Option<Step>,
     } -> Sent;
@@ -446,7 +451,7 @@ impl ContactAdd {
     /// A contact with this invite, by our name for them.
     #[must_use]
     pub fn new(invite: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { identity: None, invite: invite.into(), name: name.into() }
+        Self { identity: None, invite: invite.into(), name: name.into(), max_work: None }
     }
 }
 

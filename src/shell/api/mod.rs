@@ -27,8 +27,8 @@ pub use event::{
     Cursor, CursorError, Delivery, Event, EventFilter, EventKind, From, MessageChange,
 };
 pub use status::{
-    ArchiveStatus, FillStatus, LineStatus, MiningStatus, NetworkStatus, Persistence, PriceStatus,
-    StatusReport, StepsStatus,
+    ArchiveStatus, CoverStatus, FillStatus, LineStatus, MiningStatus, NetworkStatus, Persistence,
+    PriceStatus, StatusReport, StepsStatus, WaitingStatus,
 };
 
 use crate::engine::crypto::invite;
@@ -118,9 +118,12 @@ pub struct Message {
     pub view: MessageView,
     /// Our name for the contact of its conversation.
     pub with: String,
+    /// Whether it is ours and waited for a lower price when it was read. That of a contact says at
+    /// any time what does.
+    pub waits_for_price: bool,
 }
 
-opaque_debug!(struct Message { view, with });
+opaque_debug!(struct Message { view, with, waits_for_price });
 
 impl Message {
     /// Whether the contact wrote it.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::envelope::Lifetime;
 use crate::engine::price::Step;
 use crate::engine::secret::opaque_debug;
+use crate::engine::settings::DEFAULT_HIGHEST_STEP;
 use crate::engine::sync::ClockSkew;
 
 /// The state of the network.
@@ -34,8 +35,12 @@ pub struct NetworkStatus {
     pub line: LineStatus,
     /// The least work that is carried: 2^`floor_bits` tries for a message that lives a day.
     pub floor_bits: u8,
+    /// What of ours waits for a lower price.
+    pub waiting: WaitingStatus,
     /// Junk envelopes a minute on average; `None` without cover.
     pub cover_per_minute: Option<f64>,
+    /// Whether any is sent at the moment.
+    pub cover: CoverStatus,
     /// The search for work that is going on.
     pub mining: Option<MiningStatus>,
     /// Envelopes of ours that have not left.
@@ -55,7 +60,7 @@ pub struct NetworkStatus {
 
 opaque_debug!(struct NetworkStatus {
     ready, peers, network, listening, pool_bytes, pool_capacity, pool_items, steps,
-    price, fill, line, floor_bits, cover_per_minute, mining, queued, rate, clock_minutes, clock_witnesses, caught_up, archive,
+    price, fill, line, floor_bits, waiting, cover_per_minute, cover, mining, queued, rate, clock_minutes, clock_witnesses, caught_up, archive,
 });
 
 impl NetworkStatus {
@@ -81,7 +86,7 @@ pub struct StepsStatus {
 }
 
 /// What a sender pays beyond the floor: how often its work is doubled, 0 to 8.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriceStatus {
     /// For what lives 6 hours.
     pub six_hours: u8,
@@ -89,6 +94,14 @@ pub struct PriceStatus {
     pub day: u8,
     /// For what lives 7 days.
     pub week: u8,
+    /// The most that is paid for what nobody limited otherwise.
+    pub highest: u8,
+}
+
+impl Default for PriceStatus {
+    fn default() -> Self {
+        Self { six_hours: 0, day: 0, week: 0, highest: DEFAULT_HIGHEST_STEP.get() }
+    }
 }
 
 impl PriceStatus {
@@ -101,6 +114,37 @@ impl PriceStatus {
             Lifetime::Week => self.week,
         })
     }
+
+    /// The most that is paid for what nobody limited otherwise.
+    #[must_use]
+    pub const fn usual_limit(self) -> Step {
+        Step::new(self.highest)
+    }
+}
+
+/// What of ours waits for a lower price, in totals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingStatus {
+    /// Messages that have not left.
+    pub messages: usize,
+    /// Messages that have left, and are to be sent again.
+    pub retries: usize,
+    /// Contact requests.
+    pub requests: usize,
+    /// Contacts to whom an acknowledgement or an answer waits.
+    pub answers: usize,
+}
+
+/// Whether junk is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CoverStatus {
+    /// The node was not told to.
+    Off,
+    /// It is.
+    Runs,
+    /// Not now: more is asked than the node pays for it.
+    Rests,
 }
 
 /// How much of the room for each life is taken, in percent.
@@ -188,7 +232,9 @@ pub(in crate::shell) mod tests {
             fill: FillStatus::default(),
             line: LineStatus::default(),
             floor_bits: 0,
+            waiting: WaitingStatus::default(),
             cover_per_minute: None,
+            cover: CoverStatus::Off,
             mining: None,
             queued: 0,
             rate: 0,

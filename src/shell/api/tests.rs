@@ -1,5 +1,8 @@
 //! What is written on the socket reads back as what it was, and nothing else reads as one of ours.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,7 +16,7 @@ use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{Half, SasWord};
 use crate::engine::env::{Seconds, UnixSeconds};
 use crate::engine::envelope::Lifetime;
-use crate::engine::event::{SasHalf, SessionStatus};
+use crate::engine::event::{SasHalf, SessionStatus, WaitingForPrice};
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::price::Step;
 use crate::engine::record::{DeliveryLog, HoldReason, MessageState, Trust, VerificationMethod};
@@ -69,10 +72,11 @@ fn session() -> impl Strategy<Value = SessionStatus> {
 fn contact() -> impl Strategy<Value = Contact> {
     let ids = (any::<u64>(), any::<u64>(), ".*", key(), key());
     let state = (session(), trust(), proptest::option::of(sas()));
-    let figures = (any::<u64>(), any::<bool>(), proptest::option::of(moment()), any::<u64>());
+    let restored = proptest::option::of(moment());
+    let figures = (any::<u64>(), any::<bool>(), restored, any::<u64>(), (step(), waiting()));
     (ids, state, figures).prop_map(
         |((id, identity, petname, key, own), (session, trust, sas), figures)| {
-            let (missing, read_receipts, restored, unread) = figures;
+            let (missing, read_receipts, restored, unread, (highest, waiting)) = figures;
             let view = ContactView {
                 id: ContactId(id),
                 identity: IdentityId(identity),
@@ -85,10 +89,26 @@ fn contact() -> impl Strategy<Value = Contact> {
                 missing,
                 read_receipts,
                 restored,
+                highest,
+                waiting,
             };
             Contact { view, unread }
         },
     )
+}
+
+fn step() -> impl Strategy<Value = Option<Step>> {
+    proptest::option::of((0..=Step::MAX.get()).prop_map(Step::new))
+}
+
+fn waiting() -> impl Strategy<Value = Arc<BTreeSet<WaitingForPrice>>> {
+    let what = prop_oneof![
+        proptest::sample::select(&Lifetime::ALL[..]).prop_map(WaitingForPrice::Request),
+        Just(WaitingForPrice::Messages),
+        any::<u64>().prop_map(|id| WaitingForPrice::Again(MessageId(id))),
+        Just(WaitingForPrice::Answers),
+    ];
+    proptest::collection::btree_set(what, 0..4).prop_map(Arc::new)
 }
 
 fn message() -> impl Strategy<Value = Message> {
@@ -100,8 +120,7 @@ fn message() -> impl Strategy<Value = Message> {
         proptest::option::of(moment()),
     );
     let ids = (any::<u64>(), any::<u64>(), proptest::option::of(any::<u64>()), any::<u64>());
-    let step = proptest::option::of((0..=Step::MAX.get()).prop_map(Step::new));
-    let postage = (proptest::sample::select(&Lifetime::ALL[..]), step);
+    let postage = (proptest::sample::select(&Lifetime::ALL[..]), step());
     let rest = (".*", moment(), any::<bool>(), postage);
     let state = proptest::option::of(proptest::sample::select(&MESSAGE_STATES[..]));
     (ids, rest, state, delivery, ".*").prop_map(
@@ -128,7 +147,7 @@ fn message() -> impl Strategy<Value = Message> {
                 highest: postage.1.filter(|_| direction != Direction::Incoming),
                 delivery,
             };
-            Message { view, with }
+            Message { view, with, waits_for_price: false }
         },
     )
 }
@@ -155,7 +174,7 @@ fn a_message_says_that_it_is_not_for_long_while_that_is_so() {
             highest: None,
             delivery,
         };
-        Message { view, with: "ben".to_owned() }
+        Message { view, with: "ben".to_owned(), waits_for_price: false }
     };
     let now = wall();
     let two_days_ago = now.minus(Seconds(2 * 86_400));

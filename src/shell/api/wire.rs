@@ -3,6 +3,8 @@
 //!
 //! Each view has a struct of plain fields here, which serde knows, and is turned into it and back.
 
+use std::sync::Arc;
+
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +20,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::{
     ContactView, Direction, IdentityView, MessageView, RequestView, SasHalf, SessionStatus,
+    WaitingForPrice,
 };
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::price::Step;
@@ -301,6 +304,49 @@ pub(super) struct ContactWire {
     #[serde(with = "time_or_none")]
     restored: Option<UnixSeconds>,
     words: Option<SasWire>,
+    /// If it is not what the node pays usually.
+    #[serde(default, with = "max_work")]
+    max_work: Option<Step>,
+    #[serde(default)]
+    waits_for_price: Vec<WaitingWire>,
+}
+
+/// What waits for a lower price.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+enum WaitingWire {
+    Request {
+        #[serde(with = "lifetime")]
+        life: Lifetime,
+    },
+    Messages,
+    Again {
+        #[serde(with = "id")]
+        message: MessageId,
+    },
+    Answers,
+}
+
+impl From<WaitingForPrice> for WaitingWire {
+    fn from(waiting: WaitingForPrice) -> Self {
+        match waiting {
+            WaitingForPrice::Request(life) => Self::Request { life },
+            WaitingForPrice::Messages => Self::Messages,
+            WaitingForPrice::Again(message) => Self::Again { message },
+            WaitingForPrice::Answers => Self::Answers,
+        }
+    }
+}
+
+impl From<WaitingWire> for WaitingForPrice {
+    fn from(wire: WaitingWire) -> Self {
+        match wire {
+            WaitingWire::Request { life } => Self::Request(life),
+            WaitingWire::Messages => Self::Messages,
+            WaitingWire::Again { message } => Self::Again(message),
+            WaitingWire::Answers => Self::Answers,
+        }
+    }
 }
 
 impl From<Contact> for ContactWire {
@@ -319,6 +365,8 @@ impl From<Contact> for ContactWire {
             unread,
             restored: view.restored,
             words: view.sas.map(SasWire::from),
+            max_work: view.highest,
+            waits_for_price: view.waiting.iter().copied().map(WaitingWire::from).collect(),
             name: view.petname,
         }
     }
@@ -330,6 +378,7 @@ impl TryFrom<ContactWire> for Contact {
     fn try_from(wire: ContactWire) -> Result<Self, WireError> {
         let safety_number =
             SafetyNumber::parse(&wire.safety_number).ok_or(WireError("a safety number"))?;
+        let waiting = wire.waits_for_price.into_iter();
         let view = ContactView {
             id: wire.id,
             identity: wire.identity,
@@ -342,6 +391,8 @@ impl TryFrom<ContactWire> for Contact {
             missing: wire.missing,
             read_receipts: wire.read_marks,
             restored: wire.restored,
+            highest: wire.max_work,
+            waiting: Arc::new(waiting.map(WaitingForPrice::from).collect()),
         };
         Ok(Self { view, unread: wire.unread })
     }
@@ -517,12 +568,14 @@ enum SideWire {
         not_for_long: bool,
         #[serde(default, with = "max_work")]
         max_work: Option<Step>,
+        #[serde(default)]
+        waits_for_price: bool,
     },
 }
 
 impl From<Message> for MessageWire {
     fn from(message: Message) -> Self {
-        let Message { view, with } = message;
+        let Message { view, with, waits_for_price } = message;
         let sent_again_until = view.retransmits_until();
         let not_for_long = view.is_not_for_long(wall());
         let side = match view.direction {
@@ -536,6 +589,7 @@ impl From<Message> for MessageWire {
                     sent_again_until,
                     not_for_long,
                     max_work,
+                    waits_for_price,
                 }
             }
         };
@@ -559,8 +613,9 @@ impl TryFrom<MessageWire> for Message {
     fn try_from(wire: MessageWire) -> Result<Self, WireError> {
         let lives = |lifetime: &Lifetime| lifetime.ttl().0 == wire.life_seconds;
         let lifetime = Lifetime::ALL.into_iter().find(lives).ok_or(WireError("a lifetime"))?;
-        let (direction, delivery, with, highest) = match wire.side {
-            SideWire::Theirs { from } => (Direction::Incoming, DeliveryLog::default(), from, None),
+        let (mut highest, mut waits_for_price) = (None, false);
+        let (direction, delivery, with) = match wire.side {
+            SideWire::Theirs { from } => (Direction::Incoming, DeliveryLog::default(), from),
             SideWire::Ours {
                 to,
                 state,
@@ -568,7 +623,11 @@ impl TryFrom<MessageWire> for Message {
                 sent_again_until: _,
                 not_for_long: _,
                 max_work,
-            } => (Direction::Outgoing(state), delivery.into(), to, max_work),
+                waits_for_price: waits,
+            } => {
+                (highest, waits_for_price) = (max_work, waits);
+                (Direction::Outgoing(state), delivery.into(), to)
+            }
         };
         let view = MessageView {
             id: wire.id,
@@ -583,7 +642,7 @@ impl TryFrom<MessageWire> for Message {
             highest,
             delivery,
         };
-        Ok(Self { view, with })
+        Ok(Self { view, with, waits_for_price })
     }
 }
 

@@ -543,6 +543,11 @@ pub enum ContactAction {
         /// Your name for the contact; they do not see it.
         #[arg(long)]
         name: String,
+        /// The most proof of work to do for the request, in times of the usual. While the network is
+        /// busy and asks for more, it waits for a lower price; 256 is the most that is ever asked
+        /// [default: 8].
+        #[arg(long, value_name = "TIMES", value_parser = work_parser())]
+        max_work: Option<Step>,
     },
     /// List your contacts.
     List,

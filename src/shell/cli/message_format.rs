@@ -234,9 +234,9 @@ impl MessageFormatter<'_> {
     /// What is said of a message for which the price is too high.
     fn waits_for_price(&self) -> Option<String> {
         let asked = AskedPrice::holding_back(self.price?, self.message, self.contact)?;
+        let now = asked.excess();
         Some(format!(
-            "it waits for a lower price: {}; a node that runs looks again every few hours",
-            asked.excess()
+            "it waits for a lower price: {now}; a node that runs looks again every few hours"
         ))
     }
 
@@ -246,6 +246,9 @@ impl MessageFormatter<'_> {
             (Some(_), Some(decision)) => format!("it is not retried until {decision}"),
             (Some(until), None) => {
                 let until = self.minute(until);
+                if let Some(waits) = self.waits_for_price() {
+                    return format!("to be sent again until {until}: {waits}");
+                }
                 format!("retried automatically, less and less often, until {until}")
             }
             (None, _) => "it is not sent again unless you retry it".to_owned(),
@@ -276,11 +279,13 @@ const INDENTED: &str = "\n    ";
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::engine::crypto::keys::PublicKey;
     use crate::engine::crypto::safety_number::SafetyNumber;
     use crate::engine::envelope::Lifetime;
-    use crate::engine::event::{ContactView, MessageView};
+    use crate::engine::event::{ContactView, MessageView, WaitingForPrice};
     use crate::engine::id::{ContactId, IdentityId, MessageId};
     use crate::engine::record::{DeliveryLog, HoldReason, Trust};
     use crate::engine::text::UntrustedText;
@@ -304,6 +309,8 @@ pub(super) mod tests {
             missing: 0,
             read_receipts: true,
             restored: None,
+            highest: None,
+            waiting: Arc::default(),
         };
         Contact { view, unread: 0 }
     }
@@ -325,7 +332,7 @@ pub(super) mod tests {
             highest: None,
             delivery,
         };
-        Message { view, with: "ben".to_owned() }
+        Message { view, with: "ben".to_owned(), waits_for_price: false }
     }
 
     fn page(contact: &Contact, message: &Message) -> String {
@@ -344,22 +351,32 @@ pub(super) mod tests {
     #[test]
     fn a_message_that_waits_for_a_lower_price_says_what_is_asked_and_what_is_allowed() {
         let busy = Some(PriceStatus { day: 4, ..PriceStatus::default() });
-        let queued = ours(MessageState::Queued, DeliveryLog::default());
-        let page = |session, trust, price| {
-            page_at(UnixSeconds(2_000), price, (&contact(session, trust), &queued))
+        let page = |message: &Message, waiting: &[WaitingForPrice], price| {
+            let mut contact = contact(SessionStatus::Established, Trust::Unverified);
+            contact.view.waiting = Arc::new(waiting.iter().copied().collect());
+            page_at(UnixSeconds(2_000), price, (&contact, message))
         };
         let told = "it waits for a lower price: a day costs 16 times the usual work now, at most 8 \
                     times is allowed; a node that runs looks again every few hours";
-        let (ready, open) = (SessionStatus::Established, Trust::Unverified);
-        assert!(page(ready, open, busy).contains(told), "{}", page(ready, open, busy));
-        assert!(page(SessionStatus::OfferQueued, open, busy).contains(told));
-        for other in [
-            page(ready, open, None),
-            page(ready, open, Some(PriceStatus { day: 3, ..PriceStatus::default() })),
-            page(ready, PAUSED, busy),
-            page(SessionStatus::OfferSent, open, busy),
-        ] {
-            assert!(!other.contains("lower price"), "{other}");
+        let queued = ours(MessageState::Queued, DeliveryLog::default());
+        let waiting = page(&queued, &[WaitingForPrice::Messages], busy);
+        assert!(waiting.contains(told), "{waiting}");
+        // The price has fallen since it was looked at.
+        let fallen = Some(PriceStatus { day: 3, ..PriceStatus::default() });
+        let fallen = page(&queued, &[WaitingForPrice::Messages], fallen);
+        assert!(fallen.contains("which is allowed: it leaves at the next look"), "{fallen}");
+        // By what the node says, and not by the price.
+        let other = [WaitingForPrice::Again(queued.id), WaitingForPrice::Answers];
+        let ready = page(&queued, &other, busy);
+        assert!(!ready.contains("lower price"), "{ready}");
+        let sent = DeliveryLog { first_sent: Some(UnixSeconds(2_000)), ..DeliveryLog::default() };
+        for state in [MessageState::Sent, MessageState::Unacknowledged] {
+            let sent = ours(state, sent);
+            let again = page(&sent, &[WaitingForPrice::Again(sent.id)], busy);
+            assert!(again.contains("to be sent again until "), "{again}");
+            assert!(again.contains(told) && !again.contains("automatically"), "{again}");
+            let other = page(&sent, &[WaitingForPrice::Messages], busy);
+            assert!(other.contains("retried automatically"), "{other}");
         }
     }
 

@@ -65,6 +65,7 @@ async fn clients_of_one_home_share_a_node_and_go_on_when_it_ends() {
         identity: None,
         invite: invite::encode(&Identity::generate(&mut SeededRng::new(1).turn()).public()),
         name: "ben".to_owned(),
+        max_work: None,
     };
     in_time(second.call(add)).await.unwrap();
     let sent = in_time(second.call(MessageSend::new("ben", "hello"))).await.unwrap();

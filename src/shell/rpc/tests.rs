@@ -172,7 +172,8 @@ async fn a_client_asks_hears_and_is_told_what_it_may_rely_on() {
         panic!("an identity was made");
     };
     assert!(matches!(*event, Event::Identity(identity) if identity == made));
-    let add = ContactAdd { identity: None, invite: somebody(1), name: "ben".to_owned() };
+    let add =
+        ContactAdd { identity: None, invite: somebody(1), name: "ben".to_owned(), max_work: None };
     let added = call(&link, add.clone()).await.unwrap();
     let listed = call(&link, ContactList { identity: None, after: None }).await.unwrap();
     assert_eq!((listed.items, listed.more), (vec![added], false));
@@ -283,7 +284,8 @@ async fn a_stream_that_is_not_read_says_what_it_missed() {
     let stage = Stage::new();
     let (link, other) = (stage.link().await, stage.link().await);
     call(&other, IdentityNew { name: "ann".to_owned() }).await.unwrap();
-    let add = ContactAdd { identity: None, invite: somebody(1), name: "ben".to_owned() };
+    let add =
+        ContactAdd { identity: None, invite: somebody(1), name: "ben".to_owned(), max_work: None };
     call(&other, add).await.unwrap();
     let filter = EventFilter::of(&[EventKind::Contact]);
     let mut events = in_time(link.events(filter, From::Now)).await.unwrap();
@@ -348,7 +350,8 @@ async fn a_request_too_many_is_refused_and_the_others_are_answered() {
     let stage = Stage::new();
     let link = stage.link().await;
     call(&link, IdentityNew { name: "ann".to_owned() }).await.unwrap();
-    let add = ContactAdd { identity: None, invite: somebody(1), name: "ben".to_owned() };
+    let add =
+        ContactAdd { identity: None, invite: somebody(1), name: "ben".to_owned(), max_work: None };
     call(&link, add).await.unwrap();
     let sent = call(&link, MessageSend::new("ben", "hello")).await.unwrap();
     let mut raw = stage.raw().await;
@@ -374,7 +377,8 @@ async fn a_node_that_stops_answers_what_it_did_and_says_of_the_rest_that_it_did_
     let mut stage = Stage::new();
     let (link, other) = (stage.link().await, stage.link().await);
     call(&link, IdentityNew { name: "ann".to_owned() }).await.unwrap();
-    let add = ContactAdd { identity: None, invite: somebody(1), name: "ben".to_owned() };
+    let add =
+        ContactAdd { identity: None, invite: somebody(1), name: "ben".to_owned(), max_work: None };
     call(&link, add).await.unwrap();
     let sent = call(&link, MessageSend::new("ben", "hello")).await.unwrap();
     let wait = crate::shell::api::calls::MessageWait {

@@ -151,7 +151,8 @@ impl Answer for Dispatcher<'_> {
         let identity = self.0.directory.speaker(call.identity.as_deref())?.id;
         let key = invite::decode(&call.invite).map_err(Failure::from)?;
         let what = RefusedCommand::new("the contact was not added");
-        let added = Command::AddContact { identity, key, petname: call.name };
+        let added =
+            Command::AddContact { identity, key, petname: call.name, highest: call.max_work };
         self.made(added, what)
     }
 
@@ -304,8 +305,8 @@ impl Answer for Dispatcher<'_> {
     }
 
     fn history(&mut self, call: History) -> Answered<HistoryPart> {
-        let contact = self.0.directory.find_contact(&call.contact)?;
-        let (id, name) = (contact.id, contact.petname.clone());
+        let contact = self.0.directory.find_contact(&call.contact)?.clone();
+        let id = contact.id;
         let (before, after) = (call.before.min(MAX_HISTORY), call.after.min(MAX_HISTORY));
         let messages = self.0.durable.store().messages();
         let (mut older, mut newer) = match call.around {
@@ -332,7 +333,7 @@ impl Answer for Dispatcher<'_> {
         let kept = newer.iter().take_while(|record| fits(record)).count();
         has_newer |= kept < newer.len();
         newer.truncate(kept);
-        let items = older.iter().chain(&newer).map(|record| message(record, &name)).collect();
+        let items = older.iter().chain(&newer).map(|record| message(record, &contact)).collect();
         Ok(HistoryPart { items, older: has_older, newer: has_newer })
     }
 
@@ -358,9 +359,10 @@ impl Answer for Dispatcher<'_> {
         let kept = found.iter().take_while(fits).count();
         more |= kept < found.len();
         found.truncate(kept);
-        let named =
-            |record: &MessageRecord| message(record, self.0.directory.name_of(record.contact));
-        Ok(Page { items: found.iter().map(named).collect(), more })
+        let told = |record: &MessageRecord| {
+            Some(message(record, self.0.directory.contact(record.contact)?))
+        };
+        Ok(Page { items: found.iter().filter_map(told).collect(), more })
     }
 
     fn read(&mut self, call: Read) -> Answered<Unread> {
@@ -471,8 +473,7 @@ impl Dispatcher<'_> {
         match (found.next(), found.next()) {
             (Some(record), None) => {
                 let contact = self.0.directory.contact(record.contact);
-                let name = contact.map(|contact| contact.petname.as_str());
-                Ok(message(&record, name.ok_or_else(|| no_message(&wanted.0))?))
+                Ok(message(&record, contact.ok_or_else(|| no_message(&wanted.0))?))
             }
             (None, _) => Err(no_message(&wanted.0).into()),
             (Some(_), Some(_)) => Err(which_message().into()),
@@ -497,9 +498,11 @@ const fn refused<'a>(what: &'a str, contact: &'a str) -> RefusedCommand<'a> {
     RefusedCommand { contact: Some(contact), ..RefusedCommand::new(what) }
 }
 
-/// A message of the store, with our name for the contact.
-fn message(record: &MessageRecord, with: &str) -> Message {
-    Message { view: record.view(), with: with.to_owned() }
+/// A message of the store, with what is known of it by its contact.
+fn message(record: &MessageRecord, contact: &Contact) -> Message {
+    let view = record.view();
+    let waits_for_price = contact.holds_for_price(&view);
+    Message { view, with: contact.petname.clone(), waits_for_price }
 }
 
 /// The most bytes of a text in JSON: a control character takes six.

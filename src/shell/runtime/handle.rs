@@ -277,7 +277,7 @@ mod tests {
                 highest: None,
                 delivery,
             };
-            Message { view, with: "ben".to_owned() }
+            Message { view, with: "ben".to_owned(), waits_for_price: false }
         };
         let now = wall();
         let expired = message(now.minus(Lifetime::SixHours.ttl()));

@@ -16,8 +16,9 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::api::calls::{AnyCall, AnyReply};
 use super::api::{
-    self, ArchiveStatus, Directory, Event, EventKind, FillStatus, LineStatus, MessageChange,
-    MiningStatus, NetworkStatus, Persistence, PriceStatus, StepsStatus,
+    self, ArchiveStatus, CoverStatus, Directory, Event, EventKind, FillStatus, LineStatus,
+    MessageChange, MiningStatus, NetworkStatus, Persistence, PriceStatus, StepsStatus,
+    WaitingStatus,
 };
 use super::archive::{
     Archive, ArchiveError, ArchiveFault, ArchiveScan, Disposition, Naming, Unfit,
@@ -30,10 +31,12 @@ use super::net::{Net, NetError, NetEvent, NetSettings, PublishOutcome};
 use super::os::clock::OsEntropy;
 use super::store::{Store, StoreError, StoreMode};
 use crate::engine::command::{Command, CommandError, Reply};
+use crate::engine::conversation::PriceWaitTotals;
 use crate::engine::env::{Entropy as _, Millis};
 use crate::engine::envelope::{EnvelopeId, ValidationError};
 use crate::engine::event as engine;
 use crate::engine::id::{CommandId, IdentityId};
+use crate::engine::node::Cover;
 use crate::engine::node::input::Input;
 use crate::engine::price::{Room, Step};
 use crate::engine::relay::pool::PLACE;
@@ -495,7 +498,7 @@ impl Runtime {
                 let unread = known.map_or(0, |known| known.unread);
                 let is_other = known.is_none_or(|known| known.session != view.session);
                 let (contact, with, session) = (view.id, view.petname.clone(), view.session);
-                let changed = Event::Contact(api::Contact { view, unread });
+                let changed = Event::Contact(api::Contact { view: *view, unread });
                 if is_other {
                     return vec![changed, Event::Session { contact, with, session }];
                 }
@@ -506,7 +509,8 @@ impl Runtime {
             engine::Event::RequestRemoved(id) => Event::RequestRemoved { id },
             engine::Event::Message(view) => {
                 let with = name(view.contact);
-                Event::Message(api::Message { view, with })
+                let waits_for_price = false;
+                Event::Message(api::Message { view, with, waits_for_price })
             }
             engine::Event::State { message, contact, number, state, delivery } => {
                 Event::State { id: message, contact, to: name(contact), number, state, delivery }
@@ -693,7 +697,8 @@ fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
     let [six_hours, day, week] = status.room.map(|room| room.step(1).get());
     let steps = StepsStatus { six_hours, day, week, line: status.line.step(now).get() };
     let [six_hours, day, week] = status.asked.map(Step::get);
-    let price = PriceStatus { six_hours, day, week };
+    let price = PriceStatus { six_hours, day, week, highest: settings.highest_step.get() };
+    let PriceWaitTotals { messages, retries, requests, answers } = status.price_wait;
     let [six_hours, day, week] = status.room.map(Room::percent_used);
     let fill = FillStatus { six_hours, day, week };
     let line = LineStatus {
@@ -713,7 +718,13 @@ fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
         fill,
         line,
         floor_bits: status.floor_bits,
+        waiting: WaitingStatus { messages, retries, requests, answers },
         cover_per_minute: settings.junk.map(per_minute),
+        cover: match status.cover {
+            Cover::Off => CoverStatus::Off,
+            Cover::Runs => CoverStatus::Runs,
+            Cover::Rests => CoverStatus::Rests,
+        },
         mining: status.mining_tries.map(|tries| MiningStatus { tries, hashes_per_second: 0 }),
         queued: status.queued,
         rate: 0,

@@ -89,6 +89,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::engine::price::Step;
     use crate::shell::store::tests::fixtures::{self, unhex};
 
     /// Every record kind, with the bytes it must have for as long as stores exist.
@@ -130,6 +131,22 @@ mod tests {
                  01020304 0300000000000000 aabbcc 80510100 01 0200000000000000 ddee",
             ),
         ]
+    }
+
+    #[test]
+    fn the_limit_of_a_request_is_stored_with_the_state_of_its_contact() {
+        let [_, usual, _, _] = fixtures::handshake();
+        let row = encode(&usual).unwrap();
+        for step in 0..=Step::MAX.get() {
+            let Record::Contact(mut limited) = usual.clone() else { panic!("not a contact") };
+            limited.offer.as_mut().unwrap().highest = Some(Step::new(step));
+            let limited = Record::Contact(limited);
+            let longer = encode(&limited).unwrap();
+            assert_eq!(decode(&longer).unwrap(), limited);
+            // The step follows the state; without one the row is what earlier builds wrote.
+            assert_eq!(longer.len(), row.len() + 1);
+        }
+        assert_eq!(decode(&row).unwrap(), usual);
     }
 
     #[test]

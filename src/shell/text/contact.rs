@@ -1,7 +1,7 @@
 //! The state of the session with a contact and of read marks in words, for the interface and the
 //! commands.
 
-use crate::engine::event::{ContactView, SessionStatus};
+use crate::engine::event::{ContactView, SessionStatus, WaitingForPrice};
 use crate::shell::api::words::session_word;
 
 /// The state of the session, for people.
@@ -15,6 +15,34 @@ pub(in crate::shell) const fn session_words(session: SessionStatus) -> &'static 
         | SessionStatus::Established
         | SessionStatus::Blocked => session_word(session),
     }
+}
+
+/// The state of the session with a contact, for people.
+pub(in crate::shell) fn link_words(contact: &ContactView) -> &'static str {
+    match contact.waiting_request() {
+        Some(_) => "request waits for a lower price",
+        None => session_words(contact.session),
+    }
+}
+
+/// What of ours to a contact waits for a lower price: `your messages, 2 messages to be sent again`;
+/// `None` if nothing does.
+pub(in crate::shell) fn waiting(contact: &ContactView) -> Option<String> {
+    let again = contact.waiting.iter().filter(|what| matches!(what, WaitingForPrice::Again(_)));
+    let again = again.count();
+    let counted = match again {
+        1 => "1 message to be sent again".to_owned(),
+        more => format!("{more} messages to be sent again"),
+    };
+    let mut counted = (again > 0).then_some(counted);
+    let words = |what: &WaitingForPrice| match what {
+        WaitingForPrice::Request(_) => Some("your contact request".to_owned()),
+        WaitingForPrice::Messages => Some("your messages".to_owned()),
+        WaitingForPrice::Again(_) => counted.take(),
+        WaitingForPrice::Answers => Some("acknowledgements".to_owned()),
+    };
+    let parts: Vec<String> = contact.waiting.iter().filter_map(words).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// What a message that has not left waits for, and one that has left before it is retried: a
@@ -37,7 +65,7 @@ pub(in crate::shell) fn held_back(contact: &ContactView) -> Option<String> {
     match (awaited_decision(contact), contact.session) {
         (Some(decision), _) => Some(format!("It waits until {decision}.")),
         (None, SessionStatus::Established) => None,
-        (None, session) => Some(format!("It waits for the session: {}.", session_words(session))),
+        (None, _) => Some(format!("It waits for the session: {}.", link_words(contact))),
     }
 }
 

@@ -1,13 +1,13 @@
 //! What the network asks beyond the usual work in words, for the interface and the commands.
 
+use serde_json::{Value, json};
+
 use super::contact::awaited_decision;
 use super::lifetime::{WorkCost, span};
 use crate::engine::envelope::Lifetime;
-use crate::engine::event::{ContactView, Direction, MessageView, SessionStatus};
+use crate::engine::event::{ContactView, MessageView, SessionStatus};
 use crate::engine::price::Step;
-use crate::engine::record::MessageState;
-use crate::engine::settings::DEFAULT_HIGHEST_STEP;
-use crate::shell::api::{FillStatus, LineStatus, PriceStatus, StepsStatus};
+use crate::shell::api::{FillStatus, LineStatus, PriceStatus, StepsStatus, WaitingStatus};
 
 /// What a message of one lifetime costs at the moment, and the most that may be paid for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,15 @@ pub(in crate::shell) struct AskedPrice {
     most: Step,
 }
 
+/// Whether something waits for a lower price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shell) enum PriceHold {
+    /// It does not.
+    None,
+    /// It does.
+    Waits,
+}
+
 impl AskedPrice {
     /// The price of this lifetime, for somebody who pays at most this step, or the usual one.
     pub(in crate::shell) fn of(
@@ -24,21 +33,42 @@ impl AskedPrice {
         lifetime: Lifetime,
         highest: Option<Step>,
     ) -> Self {
-        let most = highest.unwrap_or(DEFAULT_HIGHEST_STEP);
+        let most = highest.unwrap_or(price.usual_limit());
         Self { lifetime, now: price.of(lifetime), most }
     }
 
-    /// The price that keeps a message of ours to this contact from being sent; `None` if none does,
-    /// or something else does.
+    /// The price of the next message to a contact, for which its writer pays at most this step, or
+    /// the usual one. What may be paid for those before it may be paid for it, too.
+    pub(in crate::shell) fn of_next(
+        price: PriceStatus,
+        (lifetime, highest): (Lifetime, Option<Step>),
+        contact: &ContactView,
+    ) -> Self {
+        let own = highest.unwrap_or(price.usual_limit());
+        Self::of(price, lifetime, contact.highest.max(Some(own)))
+    }
+
+    /// The price that keeps a message of ours to this contact from being sent, if it waits for a
+    /// lower one.
     pub(in crate::shell) fn holding_back(
         price: PriceStatus,
         message: &MessageView,
         contact: &ContactView,
     ) -> Option<Self> {
-        let asked = Self::of(price, message.lifetime, message.highest);
-        let is_queued = message.direction == Direction::Outgoing(MessageState::Queued);
-        let waits = is_queued && asked.is_too_high() && may_send(contact);
-        waits.then_some(asked)
+        if !contact.holds_for_price(message) {
+            return None;
+        }
+        // It may be the request before it that is too dear.
+        let lifetime = contact.waiting_request().unwrap_or_default().max(message.lifetime);
+        Some(Self::of(price, lifetime, contact.highest))
+    }
+
+    /// The price of our request to this contact, while it has not left.
+    pub(in crate::shell) fn of_request(price: PriceStatus, contact: &ContactView) -> Option<Self> {
+        let has_not_left =
+            contact.session == SessionStatus::OfferQueued && awaited_decision(contact).is_none();
+        let lifetime = contact.waiting_request().unwrap_or_default();
+        has_not_left.then(|| Self::of(price, lifetime, contact.highest))
     }
 
     /// The step that is asked.
@@ -49,6 +79,17 @@ impl AskedPrice {
     /// The highest step that may be paid.
     pub(in crate::shell) const fn most(self) -> Step {
         self.most
+    }
+
+    /// What is asked and what is allowed, for programs.
+    pub(in crate::shell) fn json(self, hold: PriceHold) -> Value {
+        let waits = hold == PriceHold::Waits;
+        json!({ "work": self.now.times(), "max_work": self.most.times(), "waits": waits })
+    }
+
+    /// Whether something that is looked at next will wait.
+    pub(in crate::shell) fn hold(self) -> PriceHold {
+        if self.is_too_high() { PriceHold::Waits } else { PriceHold::None }
     }
 
     /// Whether no more than the usual work is asked.
@@ -73,7 +114,11 @@ impl AskedPrice {
 
     /// `a day costs 16 times the usual work now, at most 8 times is allowed`
     pub(in crate::shell) fn excess(self) -> String {
-        format!("{}, at most {} is allowed", self.words(), most_work(self.most))
+        if self.is_too_high() {
+            return format!("{}, at most {} is allowed", self.words(), most_work(self.most));
+        }
+        // Looked at after hours, so that not all who wait rush in together.
+        format!("{}, which is allowed: it leaves at the next look", self.words())
     }
 
     /// `busy: a day costs 15 s now (16 times the usual work)`
@@ -90,15 +135,16 @@ impl AskedPrice {
     }
 }
 
-/// Whether the node sends something to this contact as soon as the price allows it: a message, or
-/// the request before it.
-fn may_send(contact: &ContactView) -> bool {
-    awaited_decision(contact).is_none() && is_under_way(contact.session)
-}
-
-/// Whether what is sent next to a contact with this session is ours to pay.
+/// Whether the next message to a contact with this session, or the request before it, leaves as soon
+/// as the price allows it.
 pub(in crate::shell) const fn is_under_way(session: SessionStatus) -> bool {
-    matches!(session, SessionStatus::Established | SessionStatus::OfferQueued)
+    match session {
+        SessionStatus::OfferQueued
+        | SessionStatus::OfferSent
+        | SessionStatus::AwaitingConfirmation
+        | SessionStatus::Established => true,
+        SessionStatus::None | SessionStatus::Blocked => false,
+    }
 }
 
 /// What this node asks of others by its room and its line: `the usual work`, or `8 times the usual
@@ -113,8 +159,34 @@ pub(in crate::shell) fn steps(steps: StepsStatus) -> String {
 /// What is paid here beyond the usual work: `16 times the usual work for a day`; `None` if nothing
 /// is.
 pub(in crate::shell) fn paid(price: PriceStatus) -> Option<String> {
-    let PriceStatus { six_hours, day, week } = price;
+    let PriceStatus { six_hours, day, week, highest: _ } = price;
     listed(&[(six_hours, "for 6 hours"), (day, "for a day"), (week, "for a week")])
+}
+
+/// What of ours waits for a lower price: `2 messages, 1 message to be sent again, 1 contact request,
+/// acknowledgements to 3 contacts`; `None` if nothing does.
+pub(in crate::shell) fn waiting(waiting: WaitingStatus) -> Option<String> {
+    let WaitingStatus { messages, retries, requests, answers } = waiting;
+    let counted = |count: usize, one: &str, more: &str| match count {
+        0 => None,
+        1 => Some(one.to_owned()),
+        count => Some(more.replace('#', &count.to_string())),
+    };
+    let parts: Vec<String> = [
+        counted(messages, "1 message", "# messages"),
+        counted(retries, "1 message to be sent again", "# messages to be sent again"),
+        counted(requests, "1 contact request", "# contact requests"),
+        counted(answers, "answers to 1 contact", "answers to # contacts"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// Why no junk is sent: `none now: more than 8 times the usual work is asked`.
+pub(in crate::shell) fn no_junk(price: PriceStatus) -> String {
+    format!("none now: more than {} the usual work is asked", times(price.usual_limit()))
 }
 
 /// How full the room for each lifetime is: `6 hours 12% full, a day 40%, a week 3%`.
@@ -174,7 +246,7 @@ const fn costs(lifetime: Lifetime) -> &'static str {
 mod tests {
     use super::*;
 
-    const BUSY: PriceStatus = PriceStatus { six_hours: 0, day: 4, week: 1 };
+    const BUSY: PriceStatus = PriceStatus { six_hours: 0, day: 4, week: 1, highest: 3 };
 
     #[test]
     fn a_price_is_told_in_times_of_the_usual_work_and_in_seconds_where_they_are_known() {

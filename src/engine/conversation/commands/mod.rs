@@ -6,6 +6,7 @@ use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::envelope::Postage;
 use crate::engine::event::Event;
 use crate::engine::id::MessageId;
+use crate::engine::price::Step;
 use crate::engine::record::{
     ContactState, EnvelopePurpose, MessageRecord, MessageState, Record, RecordKey, Trust,
     VerificationMethod,
@@ -16,7 +17,7 @@ use crate::engine::turn::{ContactJob, ContactTimer, Turn};
 
 use super::Conversation;
 use super::retransmit::Retransmission;
-use super::send::queue_farewell;
+use super::send::{queue_farewell, said_highest};
 use super::send_window::Withdrawn;
 use super::verification::{self, Comparison};
 
@@ -90,6 +91,19 @@ impl ContactCommand {
         conversation: &mut Conversation,
         turn: &mut Turn<'_, '_>,
     ) -> Result<Reply, CommandError> {
+        let done = self.act(conversation, turn);
+        if done.is_ok() {
+            // Most change what may be paid for what goes to the contact, or what is sent at all.
+            turn.outbox.note_repriced(conversation.id);
+        }
+        done
+    }
+
+    fn act(
+        self,
+        conversation: &mut Conversation,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<Reply, CommandError> {
         match self {
             Self::Rename { petname } => {
                 conversation.petname = petname;
@@ -138,9 +152,24 @@ pub(in crate::engine) fn remove(mut conversation: Conversation, turn: &mut Turn<
     let contact = conversation.id;
     end_sessions(&mut conversation, turn, ContactState::Inactive);
     turn.forget_outgoing(contact, |purpose| purpose.concerns(contact));
+    // Into the queue, where nothing that is for nobody stays.
+    turn.outbox.resume(contact);
     turn.erase(RecordKey::Contact(contact));
     turn.erase_messages(contact);
     turn.emit(Event::ContactRemoved(contact));
+}
+
+/// Offers a session to a contact that was just added, for at most this step, or the usual one.
+pub(in crate::engine) fn offer_up_to(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    highest: Option<Step>,
+) {
+    conversation.start_offer(turn);
+    conversation.handshake.limit_offer(highest);
+    conversation.put(turn);
+    turn.settle();
+    turn.outbox.note_repriced(conversation.id);
 }
 
 /// Whether a text may be sent to the contact at all.
@@ -169,7 +198,13 @@ fn say(
     turn.put(Record::Message(message.clone()));
     turn.settle();
     turn.emit(Event::Message(message.view()));
+    let usual = turn.settings.highest_step;
+    let before = said_highest(conversation, usual).unwrap_or(usual);
     conversation.sent.accept(message);
+    // What waits for a lower price goes along with a message that may cost more.
+    if said_highest(conversation, usual) > Some(before) {
+        turn.outbox.resume(conversation.id);
+    }
     conversation.schedule_send(turn);
     reopen(conversation, turn);
     Ok(Reply::Message(id))
@@ -224,9 +259,9 @@ fn retry(
                 conversation.sent.message(id).is_some_and(|message| message.number.is_some());
             if numbered {
                 // It still has its number: the contact takes the sending for a repetition, should
-                // it have the message.
-                turn.outbox.push_for(conversation.id, ContactJob::RetransmitNow(id));
+                // it have the message. In the session of an offer it goes after that.
                 reopen(conversation, turn);
+                turn.outbox.push_for(conversation.id, ContactJob::RetransmitNow(id));
                 return Ok(());
             }
             // Abandoned: it gets another number and its whole time again. That `first_sent` is gone

@@ -139,6 +139,8 @@ impl Conversation {
         self.update_gap_report(turn);
         // The acknowledgement may have made room in the send window.
         self.schedule_send(turn);
+        // An acknowledged message does not raise any more what may be paid.
+        turn.outbox.note_repriced(self.id);
     }
 
     /// The contact sent a message in a confirmed session: a pending offer is answered or not needed

@@ -216,7 +216,7 @@ fn a_confirmed_session_answers_the_pending_offer_and_reaches_a_restored_contact(
 fn an_acknowledgement_delivers_what_it_names_even_in_an_unconfirmed_session() {
     let (mut one, _) = established(319);
     let (mut unconfirmed, _) = pair(320);
-    unconfirmed.turn(|conversation, turn| conversation.start_offer(turn));
+    unconfirmed.offer();
     for side in [&mut one, &mut unconfirmed] {
         let [first, second, third] = lost(side);
         let acknowledgement = acknowledging(side, 1, 0b1);
@@ -325,7 +325,7 @@ fn a_read_receipt_counts_if_receipts_are_on_in_a_confirmed_session_of_this_epoch
     assert_eq!(one.states[&later], MessageState::Sent);
     assert!(!one.conversation.holds(id));
     let (mut unconfirmed, _) = pair(330);
-    unconfirmed.turn(|conversation, turn| conversation.start_offer(turn));
+    unconfirmed.offer();
     unconfirmed.conversation.receipts.set_enabled(true);
     let [id] = lost(&mut unconfirmed);
     let early = read(&unconfirmed, 1);

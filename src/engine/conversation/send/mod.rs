@@ -10,12 +10,12 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::id::{MessageId, OutgoingId};
 use crate::engine::price::Step;
 use crate::engine::record::{EnvelopePurpose, MessageState, OutgoingRecord, Record};
-use crate::engine::session::{Content, Payload, SealedBody, SessionId};
+use crate::engine::session::{Content, Payload, SealedBody, Session, SessionId};
 use crate::engine::settings::NodeSettings;
 use crate::engine::turn::{ContactJob, ContactTimer, Turn};
 
 use super::Conversation;
-use super::handshake::SealedOffer;
+use super::handshake::{SealedOffer, SendingSession};
 use super::retransmit::{EXPIRY_GRACE, Expiry, Retransmission};
 
 /// Sendings of one message without an acknowledgement, about half an hour with the usual waits,
@@ -87,9 +87,9 @@ fn next_message(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
 ) -> Option<OutgoingRecord> {
-    // Without a session the message waits: whatever begins one queues this job again. So does an
-    // acknowledgement when the window is full.
-    let session = conversation.sessions().preferred()?.id();
+    // Without a session the message waits: whatever begins one queues this job again, and so does
+    // the offer of one when it leaves. So does an acknowledgement when the window is full.
+    let session = conversation.handshake.sending_session().ready()?;
     let (message, number) = conversation.sent.next()?;
     let (id, text) = (message.id, message.text.clone());
     let payload = payload(conversation, Some(number), Content::Text(text));
@@ -149,7 +149,7 @@ fn retransmit_now(
     let payload = payload(conversation, Some(number), text);
     let contact = conversation.id;
     let first_wait = turn.settings.retransmit_after;
-    let Some(session) = conversation.sessions().preferred().map(|session| session.id()) else {
+    let Some(session) = conversation.handshake.sending_session().ready() else {
         // The session was closed or lost: the message goes in the next one.
         turn.wake_after(contact, ContactTimer::Retransmit(id), first_wait);
         conversation.offer_if_needed(turn);
@@ -177,9 +177,7 @@ fn answer(
     turn: &mut Turn<'_, '_>,
     id: SessionId,
 ) -> Option<OutgoingRecord> {
-    let session = conversation.sessions().get(id)?;
-    // The contact has opened an answer, or made its way without one.
-    if session.confirmed() || conversation.sessions().has_newer_confirmed(session) {
+    if !owes_answer(conversation, id) {
         return None;
     }
     let payload = payload(conversation, None, Content::Answer);
@@ -193,19 +191,26 @@ fn answer(
     Some(record)
 }
 
+/// Whether the contact waits for our answer to the offer of this session.
+fn owes_answer(conversation: &Conversation, id: SessionId) -> bool {
+    let sessions = conversation.sessions();
+    // It has opened an answer, or made its way without one.
+    let is_answered =
+        |session: &Session| session.confirmed() || sessions.has_newer_confirmed(session);
+    sessions.get(id).is_some_and(|session| !is_answered(session))
+}
+
 /// Acknowledges, reports what was read, or announces the base, unless a message did so meanwhile.
 fn acknowledgement(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
 ) -> Option<OutgoingRecord> {
-    let session = conversation.sessions().preferred()?.id();
+    let session = conversation.handshake.sending_session().ready()?;
     // Read marks and the base go out in confirmed sessions alone: another one may be a thief's, who
     // is not to learn when this person reads.
     let confirmed = conversation.sessions().confirmed().is_some();
-    let has_more = conversation.receipts.is_due() || conversation.sent.has_base_to_announce();
-    let needed = conversation.received.owes_ack() || (confirmed && has_more);
     // A message has carried all of it since the timer was set.
-    if !needed {
+    if !owes_acknowledgement(conversation) {
         return None;
     }
     let content = if confirmed { read_receipt(conversation) } else { Content::Nothing };
@@ -225,6 +230,13 @@ fn acknowledgement(
     record
 }
 
+/// Whether anything is to be told that an envelope without a message can carry.
+fn owes_acknowledgement(conversation: &Conversation) -> bool {
+    let confirmed = conversation.sessions().confirmed().is_some();
+    let has_more = conversation.receipts.is_due() || conversation.sent.has_base_to_announce();
+    conversation.received.owes_ack() || (confirmed && has_more)
+}
+
 /// Queues a farewell in the preferred session, if there is one and anything may be sent: encrypted
 /// and stored at once, so that the session's keys can be erased in the same commit
 /// (`proto/session.md`, "Close").
@@ -232,8 +244,8 @@ pub(super) fn queue_farewell(conversation: &mut Conversation, turn: &mut Turn<'_
     if conversation.verification.is_on_hold() {
         return;
     }
-    let preferred = conversation.sessions().preferred().map(|session| session.id());
-    let Some(session) = preferred else { return };
+    // A contact that never heard of the session needs none.
+    let Some(session) = conversation.handshake.sending_session().ready() else { return };
     let payload = payload(conversation, None, Content::Close);
     let purpose = EnvelopePurpose::Control(conversation.id);
     if let Some(record) = encrypt(conversation, turn, session, &payload, purpose) {
@@ -306,7 +318,7 @@ fn outgoing(
 /// at least that of the messages waiting for it, for an answer or an acknowledgement at least that
 /// of the envelopes it answers, so that a sender who went away for that long still finds it
 /// (`proto/session.md`, "Lives").
-fn lifetime_of(
+pub(super) fn lifetime_of(
     conversation: &Conversation,
     purpose: EnvelopePurpose,
     default: Lifetime,
@@ -336,35 +348,107 @@ pub(in crate::engine) struct Budget {
     pub(in crate::engine) highest: Step,
 }
 
-/// What the envelope that a job makes may cost.
-pub(in crate::engine) fn budget(
+/// What there is to do about a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Need {
+    /// Nothing any more.
+    None,
+    /// To wait: the offer of its session has to leave before it.
+    AfterOffer,
+    /// To send an envelope for no more than this.
+    Envelope(Budget),
+}
+
+/// What there is to do about a job, and what its envelope may cost.
+pub(in crate::engine) fn need(
     conversation: &Conversation,
     settings: &NodeSettings,
     job: ContactJob,
-) -> Budget {
-    let (contact, default) = (conversation.id, settings.highest_step);
-    let of = |id: MessageId| {
-        let highest = conversation.sent.message(id).and_then(|message| message.postage.highest);
-        highest.unwrap_or(default)
+) -> Need {
+    let Some(purpose) = purpose_of(conversation, job) else { return Need::None };
+    let waits_for_session = match job {
+        ContactJob::Offer | ContactJob::AnswerOffer(_) => false,
+        ContactJob::Retransmit(_)
+        | ContactJob::RetransmitNow(_)
+        | ContactJob::SendNext
+        | ContactJob::Acknowledge => true,
     };
-    // What a later message may cost, those before it may cost too: or it would wait behind them.
-    let of_queued = || conversation.sent.queue.iter().map(|id| of(*id)).max().unwrap_or(default);
-    let (purpose, highest) = match job {
-        ContactJob::SendNext => {
-            let next = conversation.sent.next().map(|(message, _)| message.id);
-            let message = |id| EnvelopePurpose::Message(contact, id);
-            (next.map_or(EnvelopePurpose::Control(contact), message), of_queued())
+    match conversation.handshake.sending_session() {
+        SendingSession::AfterOffer if waits_for_session => return Need::AfterOffer,
+        SendingSession::None | SendingSession::AfterOffer | SendingSession::Ready(_) => {}
+    }
+    let lifetime = lifetime_of(conversation, purpose, settings.lifetime);
+    Need::Envelope(Budget { lifetime, highest: highest(conversation, settings, purpose) })
+}
+
+/// The purpose of the envelope that a job makes; `None` if there is no need for it any more.
+fn purpose_of(conversation: &Conversation, job: ContactJob) -> Option<EnvelopePurpose> {
+    if conversation.verification.is_on_hold() {
+        return None;
+    }
+    let contact = conversation.id;
+    match job {
+        ContactJob::Offer => {
+            conversation.handshake.pending().map(|_| EnvelopePurpose::Offer(contact))
+        }
+        ContactJob::AnswerOffer(session) => {
+            owes_answer(conversation, session).then_some(EnvelopePurpose::Control(contact))
         }
         ContactJob::Retransmit(id) | ContactJob::RetransmitNow(id) => {
-            (EnvelopePurpose::Message(contact, id), of(id))
+            let message = conversation.sent.message(id)?;
+            let awaits_ack = conversation.sent.state(id)?.awaits_ack() && message.number.is_some();
+            awaits_ack.then_some(EnvelopePurpose::Message(contact, id))
         }
-        // What waits for the session may be worth more than an envelope of our own accord.
-        ContactJob::Offer => (EnvelopePurpose::Offer(contact), of_queued().max(default)),
-        ContactJob::AnswerOffer(_) | ContactJob::Acknowledge => {
-            (EnvelopePurpose::Control(contact), default)
+        ContactJob::SendNext => {
+            // Without a session, whatever begins one queues the job again.
+            let (message, _) = conversation.sent.next()?;
+            let is_open = !conversation.sessions().is_empty();
+            is_open.then_some(EnvelopePurpose::Message(contact, message.id))
         }
+        ContactJob::Acknowledge => {
+            owes_acknowledgement(conversation).then_some(EnvelopePurpose::Control(contact))
+        }
+    }
+}
+
+/// The highest step that may be paid for an envelope to the contact: what may be paid for any
+/// message on its way to them, or for our request, may be paid for all that goes to them. One that
+/// was sent again, the request before it and the acknowledgements would hold it up otherwise.
+///
+/// So one of which its writer said that it may cost less than is usual pays more only beside one
+/// that may.
+pub(in crate::engine) fn highest(
+    conversation: &Conversation,
+    settings: &NodeSettings,
+    purpose: EnvelopePurpose,
+) -> Step {
+    let usual = settings.highest_step;
+    let said = said_highest(conversation, usual);
+    let own = match purpose {
+        EnvelopePurpose::Message(..) => said,
+        EnvelopePurpose::Offer(_) => {
+            let offer = conversation.handshake.pending().and_then(|pending| pending.highest);
+            said.max(Some(offer.unwrap_or(usual)))
+        }
+        EnvelopePurpose::Control(_) | EnvelopePurpose::Junk => said.max(Some(usual)),
     };
-    Budget { lifetime: lifetime_of(conversation, purpose, settings.lifetime), highest }
+    own.unwrap_or(usual)
+}
+
+/// The highest step of the messages that are queued or not acknowledged, and of the pending offer if
+/// it has one of its own; `usual` is that of messages whose writer did not say. `None` if there are
+/// none.
+pub(super) fn said_highest(conversation: &Conversation, usual: Step) -> Option<Step> {
+    let sent = &conversation.sent;
+    let unfinished = sent.queue.iter().chain(sent.unacked.values());
+    let messages = unfinished.filter_map(|id| sent.message(*id));
+    let messages = messages.map(|message| message.postage.highest.unwrap_or(usual)).max();
+    messages.max(conversation.handshake.pending().and_then(|pending| pending.highest))
+}
+
+/// Whether it was never noted that a message of ours left, though it is encrypted.
+pub(in crate::engine) fn never_left(conversation: &Conversation, id: MessageId) -> bool {
+    conversation.sent.state(id) == Some(MessageState::Mining)
 }
 
 /// The step that a message of ours was last published for, in this process.
@@ -417,10 +501,10 @@ pub(in crate::engine) fn on_republished(
     }
 }
 
-/// A finished envelope expired while no neighbour could take it, or while the process was not
-/// running. Nobody knows whether it left, so the message is marked as sent, which cannot turn out
+/// A finished envelope expired, or the price rose above what it shows, while no neighbour could take
+/// it or while the process was not running. Nobody knows whether it left, so the message is marked as sent, which cannot turn out
 /// to be false as "not sent" could, and is sent again.
-pub(in crate::engine) fn on_expired_unsent(
+pub(in crate::engine) fn on_outdated_unsent(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
     id: MessageId,
@@ -444,6 +528,9 @@ fn offer_published(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
     let wait = Millis(OFFER_RETRY.0 << before.min(MAX_DOUBLINGS));
     turn.wake_after(conversation.id, ContactTimer::Offer, wait);
     conversation.emit(turn);
+    // What waited for it to leave.
+    turn.outbox.resume(conversation.id);
+    conversation.schedule_send(turn);
 }
 
 fn message_published(

@@ -6,12 +6,16 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::command::Reply;
-use crate::engine::conversation::ContactCommand;
 use crate::engine::conversation::tests::{Side, established, pair, settle};
+use crate::engine::conversation::{
+    ContactCommand, PriceWaitTotals, add_waiting, offer_up_to, tell_price_wait,
+};
 use crate::engine::env::UnixSeconds;
-use crate::engine::event::SessionStatus;
+use crate::engine::envelope::Postage;
+use crate::engine::event::{SessionStatus, WaitingForPrice};
+use crate::engine::price;
 use crate::engine::record::{ContactState, HoldReason, RETRANSMIT_FOR, Trust};
-use crate::engine::turn::Timer;
+use crate::engine::turn::{Job, Timer};
 
 /// The envelope of a job that there is a need for.
 fn begun(side: &mut Side, job: ContactJob) -> OutgoingRecord {
@@ -441,7 +445,7 @@ fn an_envelope_that_expired_unsent_leaves_its_message_unacknowledged_and_sent_ag
     let expired = one.say("expired");
     begun(&mut one, ContactJob::SendNext);
     for id in [sent, expired] {
-        one.turn(|conversation, turn| on_expired_unsent(conversation, turn, id));
+        one.turn(|conversation, turn| on_outdated_unsent(conversation, turn, id));
     }
     assert_eq!(one.states[&sent], MessageState::Sent, "it was counted before");
     assert_eq!(one.states[&expired], MessageState::Unacknowledged);
@@ -601,4 +605,111 @@ proptest! {
         each.dedup();
         prop_assert_eq!(each.len(), left.len(), "no message has two numbers");
     }
+}
+
+/// The highest step that may be paid for a job now; `None` if there is no envelope to send.
+fn most(side: &Side, job: ContactJob) -> Option<price::Step> {
+    match need(&side.conversation, &side.settings, job) {
+        Need::Envelope(budget) => Some(budget.highest),
+        Need::None | Need::AfterOffer => None,
+    }
+}
+
+fn say_up_to(side: &mut Side, text: &str, highest: price::Step) -> MessageId {
+    let postage = Postage { lifetime: Lifetime::Day, highest: Some(highest) };
+    match side.command(ContactCommand::Say { text: text.to_owned(), postage }) {
+        Ok(Reply::Message(id)) => id,
+        other => panic!("not accepted: {other:?}"),
+    }
+}
+
+#[test]
+fn what_may_be_paid_for_one_message_may_be_paid_for_all_that_goes_to_its_contact() {
+    let (mut one, mut other) = established(171);
+    let usual = one.settings.highest_step;
+    let first = lost(&mut one, "first");
+    other.say("to acknowledge");
+    other.send().iter().for_each(|record| one.receive(record));
+    let again = ContactJob::Retransmit(first);
+    for job in [again, ContactJob::RetransmitNow(first), ContactJob::Acknowledge] {
+        assert_eq!(most(&one, job), Some(usual), "{job:?}");
+    }
+    assert_eq!(most(&one, ContactJob::SendNext), None, "nothing is queued");
+    let second = say_up_to(&mut one, "second", price::Step::MAX);
+    for job in [again, ContactJob::SendNext, ContactJob::Acknowledge] {
+        assert_eq!(most(&one, job), Some(price::Step::MAX), "{job:?}");
+    }
+    // While it is not acknowledged, too, and no longer.
+    let record = begun(&mut one, ContactJob::SendNext);
+    one.publish(&record);
+    assert_eq!(most(&one, again), Some(price::Step::MAX));
+    other.receive(&record);
+    other.wait(Millis::from_secs(60));
+    other.send().iter().for_each(|record| one.receive(record));
+    assert_eq!(one.states[&second], MessageState::Delivered);
+    assert_eq!(most(&one, again), Some(usual));
+}
+
+#[test]
+fn a_message_that_may_cost_less_than_is_usual_pays_more_only_beside_one_that_may() {
+    let (mut one, mut other) = established(173);
+    let usual = one.settings.highest_step;
+    other.say("to acknowledge");
+    other.send().iter().for_each(|record| one.receive(record));
+    say_up_to(&mut one, "at the floor", price::Step::new(0));
+    assert_eq!(most(&one, ContactJob::SendNext), Some(price::Step::new(0)));
+    assert_eq!(most(&one, ContactJob::Acknowledge), Some(usual));
+    one.say("as usual");
+    assert_eq!(most(&one, ContactJob::SendNext), Some(usual));
+}
+
+#[test]
+fn an_offer_may_have_a_limit_of_its_own_and_what_needs_its_session_waits_until_it_has_left() {
+    let (mut one, _) = pair(175);
+    let (usual, dear) = (one.settings.highest_step, price::Step::new(6));
+    one.turn(|conversation, turn| offer_up_to(conversation, turn, Some(dear)));
+    let id = one.say("hello");
+    assert_eq!(most(&one, ContactJob::Offer), Some(dear));
+    let next = |side: &Side| need(&side.conversation, &side.settings, ContactJob::SendNext);
+    assert_eq!(next(&one), Need::AfterOffer);
+    assert!(one.begin(ContactJob::SendNext).is_none());
+    assert_eq!(one.states[&id], MessageState::Queued);
+    one.restart();
+    assert_eq!((most(&one, ContactJob::Offer), next(&one)), (Some(dear), Need::AfterOffer));
+    // Set aside as a node does, it goes on when the offer has left.
+    let contact = one.conversation.id;
+    let job = Job::Contact(contact, ContactJob::SendNext);
+    while one.workspace.outbox.pop().is_some() {}
+    one.workspace.outbox.set_aside(contact, job);
+    let offer = begun(&mut one, ContactJob::Offer);
+    one.publish(&offer);
+    assert_eq!(one.workspace.outbox.pop(), Some(job));
+    assert_eq!(most(&one, ContactJob::SendNext), Some(dear));
+    assert!(dear > usual);
+}
+
+#[test]
+fn front_ends_are_told_what_waits_for_a_price_once_and_nothing_that_is_not_needed_any_more() {
+    let (mut one, _) = established(177);
+    let contact = one.conversation.id;
+    let sent = lost(&mut one, "sent");
+    one.say("queued");
+    let jobs = [ContactJob::SendNext, ContactJob::Retransmit(sent), ContactJob::Acknowledge];
+    for job in jobs {
+        one.workspace.outbox.set_aside(contact, Job::Contact(contact, job));
+    }
+    assert_eq!(one.workspace.outbox.take_repriced().len(), 1);
+    one.turn(tell_price_wait);
+    let view = one.conversation.view();
+    // Nothing came that could be acknowledged.
+    let told = [WaitingForPrice::Messages, WaitingForPrice::Again(sent)];
+    assert!(view.waiting.iter().copied().eq(told), "{:?}", view.waiting);
+    assert_eq!(view.highest, None, "it is the usual one");
+    let mut totals = PriceWaitTotals::default();
+    add_waiting(&one.conversation, &mut totals);
+    assert_eq!(totals, PriceWaitTotals { messages: 1, retries: 1, requests: 0, answers: 0 });
+    say_up_to(&mut one, "at any price", price::Step::MAX);
+    one.turn(tell_price_wait);
+    let view = one.conversation.view();
+    assert_eq!((view.highest, view.waiting.len()), (Some(price::Step::MAX), 0), "all go along");
 }

@@ -9,7 +9,7 @@ use crate::shell::api::Contact;
 use crate::shell::api::calls::{
     Changed, Comparison, ContactAcceptKey, ContactAdd, ContactBlock, ContactList, ContactRef,
     ContactRekey, ContactRemove, ContactRename, ContactSet, ContactShow, ContactUnblock,
-    ContactVerify, Id,
+    ContactVerify, Id, Status,
 };
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{ContactAction, GlobalArgs, OnOff};
@@ -17,10 +17,11 @@ use crate::shell::cli::message_format::messages;
 use crate::shell::cli::output::{self, CommandOutput};
 use crate::shell::cli::{connect, input};
 use crate::shell::client::{Client, CreateStore};
-use crate::shell::failure::Failure;
+use crate::shell::failure::{Failure, shell_word};
 use crate::shell::os::clock;
 use crate::shell::text;
-use crate::shell::text::contact::{read_marks, session_words};
+use crate::shell::text::contact::{link_words, read_marks};
+use crate::shell::text::price::AskedPrice;
 
 /// `undertone contact ..`
 pub(super) async fn run(global: &GlobalArgs, action: ContactAction) -> Result<(), Failure> {
@@ -34,8 +35,8 @@ pub(super) async fn run(global: &GlobalArgs, action: ContactAction) -> Result<()
 /// Reads what standard input and the person in front of it have to say, before a node waits for it.
 fn ask_first(global: &GlobalArgs, action: ContactAction) -> Result<ContactAction, Failure> {
     Ok(match action {
-        ContactAction::Add { invite, name } if invite == "-" => {
-            ContactAction::Add { invite: input::standard_input(MAX_INVITE)?, name }
+        ContactAction::Add { invite, name, max_work } if invite == "-" => {
+            ContactAction::Add { invite: input::standard_input(MAX_INVITE)?, name, max_work }
         }
         ContactAction::Rekey { name, invite } if invite == "-" => {
             ContactAction::Rekey { name, invite: input::standard_input(MAX_INVITE)? }
@@ -66,12 +67,10 @@ async fn carry_out(
     let zone = &clock::zone();
     let the = |name: &str| of_identity(name, identity);
     Ok(match action {
-        ContactAction::Add { invite, name } => {
+        ContactAction::Add { invite, name, max_work } => {
             let identity = identity.map(str::to_owned);
-            let contact = client.call(ContactAdd { identity, invite, name }).await?;
-            let (name, sent) = (&contact.petname, connect::when_sent(client));
-            let words = format!("added {name}. The contact request is sent {sent}");
-            CommandOutput::new(&contact, words)
+            let contact = client.call(ContactAdd { identity, invite, name, max_work }).await?;
+            added(client, &contact).await?
         }
         ContactAction::List => {
             let all = all(client, identity).await?;
@@ -144,6 +143,34 @@ pub(super) async fn all(client: &Client, identity: Option<&str>) -> Result<Vec<C
     }
 }
 
+/// What is said of a contact that was added: whether the request is sent or waits for a lower price.
+async fn added(client: &Client, contact: &Contact) -> Result<CommandOutput, Failure> {
+    let status = client.call(Status {}).await?;
+    let name = &contact.petname;
+    // A node without a network has heard of no price.
+    let asked = AskedPrice::of_request(status.network.price, contact).filter(|_| status.online);
+    let words = match asked.filter(|asked| asked.is_too_high()) {
+        Some(asked) => format!(
+            "added {name}. The contact request waits for a lower price: {}. A node that runs looks \
+             again every few hours; a message with --max-work {} takes it along: undertone send {} \
+             --max-work {}",
+            asked.excess(),
+            asked.now().times(),
+            shell_word(name),
+            asked.now().times(),
+        ),
+        None => {
+            let sent = connect::when_sent(client);
+            format!("added {name}. The contact request is sent {sent}")
+        }
+    };
+    let mut fields = output::to_json(contact);
+    if let (Some(fields), Some(asked)) = (fields.as_object_mut(), asked) {
+        fields.insert("price".to_owned(), asked.json(asked.hold()));
+    }
+    Ok(CommandOutput::new(&fields, words))
+}
+
 async fn verify(
     client: &Client,
     contact: ContactRef,
@@ -172,20 +199,24 @@ fn changed_json(done: &Changed) -> Value {
 /// A contact in a line of the list.
 fn line(contact: &Contact, zone: &TimeZone) -> String {
     let (short, mark) = (contact.key.short(), text::trust::mark(contact.trust));
-    let (name, session) = (&contact.petname, session_words(contact.session));
+    let (name, session) = (&contact.petname, link_words(contact));
     format!("{short}  {mark} {name:<24}  {session}{}", troubles(contact, zone))
 }
 
 /// Everything that is known of a contact, for people.
 fn details(view: &ContactView, zone: &TimeZone) -> String {
     let compare = trust::to_compare(view);
+    let waiting = text::contact::waiting(view);
+    let waiting =
+        waiting.map(|what| format!("\n  too dear       {what}: waiting for a lower price"));
     format!(
-        "{}\n  fingerprint    {}\n  state          {}{}\n  trust          {}\n  \
+        "{}\n  fingerprint    {}\n  state          {}{}{}\n  trust          {}\n  \
          read marks     {}\n{compare}",
         view.petname,
         view.key.fingerprint(),
-        session_words(view.session),
+        link_words(view),
         troubles(view, zone),
+        waiting.unwrap_or_default(),
         text::trust::words(view.trust, zone),
         read_marks(view),
     )

@@ -413,8 +413,7 @@ mod tests {
         let client = Client::start(NodeOptions::in_memory().offline()).await.unwrap();
         client.call(IdentityNew { name: "ann".to_owned() }).await.unwrap();
         let other = Identity::generate(&mut SeededRng::new(1).turn()).public();
-        let added =
-            ContactAdd { identity: None, invite: invite::encode(&other), name: "mira".to_owned() };
+        let added = ContactAdd::new(invite::encode(&other), "mira");
         let contact = client.call(added).await.unwrap();
         for number in 0..count {
             let text = format!("not encrypted {number}");

@@ -161,8 +161,16 @@ async fn carry_out(
         }
         MessageAction::Retry { id } => {
             let message = client.call(MessageRetry { message: MessageRef(id) }).await?;
-            let (short, sent) = (message.id.short(), connect::when_sent(client));
-            let words = format!("queued {short} again. It is sent {sent}");
+            let short = message.id.short();
+            let words = if message.waits_for_price {
+                format!(
+                    "queued {short} again. It waits for a lower price; your next message to {} takes it \
+                     along if that may cost enough (--max-work 256)",
+                    message.with
+                )
+            } else {
+                format!("queued {short} again. It is sent {}", connect::when_sent(client))
+            };
             CommandOutput::new(&message, words)
         }
         MessageAction::Cancel { id } => {

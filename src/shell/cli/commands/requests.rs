@@ -2,13 +2,14 @@
 
 use serde_json::json;
 
+use crate::engine::event::WaitingForPrice;
 use crate::shell::api::Request;
 use crate::shell::api::calls::{RequestAccept, RequestDecline, RequestList};
 use crate::shell::cli::args::{GlobalArgs, RequestAction};
 use crate::shell::cli::connect;
 use crate::shell::cli::output::CommandOutput;
 use crate::shell::client::{Client, CreateStore};
-use crate::shell::failure::Failure;
+use crate::shell::failure::{Failure, shell_word};
 
 /// `undertone request ..`
 pub(super) async fn run(global: &GlobalArgs, action: RequestAction) -> Result<(), Failure> {
@@ -30,8 +31,16 @@ async fn carry_out(
         }
         RequestAction::Accept { key, name } => {
             let contact = client.call(RequestAccept { request: key, name }).await?;
-            let sent = connect::when_sent(client);
-            let words = format!("accepted {}. Your answer is sent {sent}", contact.petname);
+            let name = &contact.petname;
+            let words = if contact.waiting.contains(&WaitingForPrice::Answers) {
+                format!(
+                    "accepted {name}. Your answer waits for a lower price; a message with --max-work 256 \
+                     takes it along: undertone send {} --max-work 256",
+                    shell_word(name)
+                )
+            } else {
+                format!("accepted {name}. Your answer is sent {}", connect::when_sent(client))
+            };
             CommandOutput::new(&contact, words)
         }
         RequestAction::Decline { key } => {

@@ -29,7 +29,7 @@ use crate::shell::os::clock::wall;
 use crate::shell::rpc::link::silent;
 use crate::shell::text::lifetime::{self, WorkCost};
 use crate::shell::text::message_state;
-use crate::shell::text::price::{self, AskedPrice};
+use crate::shell::text::price::{self, AskedPrice, PriceHold};
 
 /// Arguments of `undertone send`: recipient, text, postage, and the state to wait for.
 #[derive(Clone)]
@@ -126,7 +126,7 @@ impl Sending<'_> {
         }
         let figures = self.call(Status {}).await?.network;
         let Postage { lifetime: life, highest: max_work } = postage;
-        let price = AskedPrice::of(figures.price, life, max_work);
+        let price = AskedPrice::of_next(figures.price, (life, max_work), &contact);
         if self.format == OutputFormat::Text {
             say_price(&figures, life, price);
         }
@@ -138,6 +138,7 @@ impl Sending<'_> {
             message: sent.id,
             state: MessageState::Queued,
             not_for_long: false,
+            hold: PriceHold::None,
             price,
             trust: contact.trust,
             session: contact.session,
@@ -194,7 +195,8 @@ impl Sending<'_> {
             .map_err(|failure| progress.accepted(failure))?;
         progress.note(&message);
         (progress.session, progress.peers) = (contact.session, status.network.peers);
-        progress.price = AskedPrice::of(status.network.price, message.lifetime, message.highest);
+        let postage = (message.lifetime, message.highest);
+        progress.price = AskedPrice::of_next(status.network.price, postage, &contact);
         match progress.end()? {
             Some(done) => Ok(done),
             None => Err(progress.too_late()),
@@ -258,6 +260,8 @@ struct SendProgress {
     state: MessageState,
     /// Whether it was sent for less than is asked, so that not all nodes hold it.
     not_for_long: bool,
+    /// Whether the node says that it waits for a lower price.
+    hold: PriceHold,
     /// What it costs, and may cost.
     price: AskedPrice,
     trust: Trust,
@@ -280,6 +284,7 @@ impl SendProgress {
         if let Direction::Outgoing(state) = message.direction {
             self.state = state;
             self.not_for_long = message.is_not_for_long(wall());
+            self.hold = if message.waits_for_price { PriceHold::Waits } else { PriceHold::None };
         }
     }
 
@@ -316,21 +321,21 @@ impl SendProgress {
             data: json!({
                 "state": word,
                 "id": self.message.hex(),
-                "price": {
-                    "work": self.price.now().times(),
-                    "max_work": self.price.most().times(),
-                    "waits": self.waits_for_price(),
-                },
+                "price": self.price.json(self.price_hold()),
             }),
             words: word,
         })
     }
 
-    /// Whether it has not left because more is asked than may be paid.
+    /// Whether it is not sent, or not again, because more is asked than may be paid: so the node
+    /// says, or it has not looked yet and will find.
+    fn price_hold(&self) -> PriceHold {
+        let is_next = self.state == MessageState::Queued && price::is_under_way(self.session);
+        if is_next && self.hold == PriceHold::None { self.price.hold() } else { self.hold }
+    }
+
     fn waits_for_price(&self) -> bool {
-        self.state == MessageState::Queued
-            && price::is_under_way(self.session)
-            && self.price.is_too_high()
+        self.price_hold() == PriceHold::Waits
     }
 
     fn held(&self) -> Failure {
@@ -407,7 +412,7 @@ impl SendProgress {
             };
             return Failure::new(FailureCode::NoRelay, text);
         }
-        if self.waits_for_price() {
+        if !has_left && self.waits_for_price() {
             return self.too_dear();
         }
         if self.not_for_long && self.wait == WaitFor::Sent {
@@ -429,6 +434,12 @@ impl SendProgress {
             MessageState::Unacknowledged if self.not_for_long => {
                 (NOT_HELD, "it is saved here, and is sent again while a node runs")
             }
+            MessageState::Sent | MessageState::Unacknowledged if self.waits_for_price() => (
+                "it was sent, no acknowledgement has arrived yet, and it waits for a lower price to \
+                 be sent again",
+                "a node that runs looks at the price every few hours; your next message to the \
+                 contact takes it along if that may cost enough (--max-work 256)",
+            ),
             MessageState::Sent | MessageState::Unacknowledged => (
                 "it was sent, and no acknowledgement has arrived yet",
                 "it is retried automatically while a node runs, until it is acknowledged",
@@ -459,7 +470,8 @@ impl SendProgress {
             safe: "the message is queued here; a node that runs looks at the price again every few \
                    hours, and sends it",
             next: &format!(
-                "wait, or cancel it (undertone message cancel {}) and send it with --max-work 256",
+                "wait, or send another message with --max-work 256, which takes it along; or cancel \
+                 it: undertone message cancel {}",
                 self.message.short()
             ),
         };
@@ -517,6 +529,7 @@ mod tests {
             message: MessageId(0x1a2b_3c4d_5e6f_7081),
             state,
             not_for_long: false,
+            hold: PriceHold::None,
             price: AskedPrice::of(PriceStatus::default(), Lifetime::Day, None),
             trust: Trust::Unverified,
             session: SessionStatus::Established,
@@ -558,6 +571,7 @@ mod tests {
     #[test]
     fn a_wait_for_a_lower_price_ends_with_why_and_how_to_send_all_the_same() {
         let busy = PriceStatus { day: 4, ..PriceStatus::default() };
+        assert_eq!(busy.usual_limit(), Step::new(3));
         let queued = |highest| SendProgress {
             price: AskedPrice::of(busy, Lifetime::Day, highest),
             ..progress(WaitFor::Sent, MessageState::Queued, 3)
@@ -571,14 +585,22 @@ mod tests {
             "a day costs 16 times the usual work now, at most 8 times is allowed"
         );
         assert!(failure.next.contains("cancel 1a2b3c4d"), "{}", failure.next);
-        assert!(failure.next.ends_with("--max-work 256"), "{}", failure.next);
+        assert!(failure.next.contains("--max-work 256"), "{}", failure.next);
         // For `--wait queued` it is no failure, and is told.
         let data = SendProgress { wait: WaitFor::Queued, ..waits }.reached().unwrap().data;
         assert_eq!(data["price"], json!({ "work": 16, "max_work": 8, "waits": true }));
+        // What was sent, and is too dear to be sent again, says that it was sent, and waits.
+        let again = SendProgress {
+            hold: PriceHold::Waits,
+            ..progress(WaitFor::Delivered, MessageState::Sent, 1)
+        };
+        let again = again.too_late();
+        assert_eq!(again.code(), Some(FailureCode::AckTimeout));
+        assert!(again.why.contains("waits for a lower price") && again.safe.contains("--max-work"));
         // What may be paid, and what waits for something else, does not wait for the price.
         let paid = queued(Some(Step::new(4)));
         assert_eq!(paid.too_late().code(), Some(FailureCode::AckTimeout));
-        let session = SendProgress { session: SessionStatus::OfferSent, ..queued(None) };
+        let session = SendProgress { session: SessionStatus::None, ..queued(None) };
         assert!(session.too_late().why.contains("no session"));
     }
 

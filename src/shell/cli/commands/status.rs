@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::shell::api::calls::Status;
-use crate::shell::api::{ClientInfo, ClientKind, StatusReport};
+use crate::shell::api::{ClientInfo, ClientKind, CoverStatus, StatusReport};
 use crate::shell::archive::Archive;
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::{connect, output};
@@ -110,6 +110,7 @@ impl HomeStore {
 fn words(report: &StatusReport) -> String {
     let network = &report.network;
     let cover = match network.cover_per_minute {
+        Some(_) if network.cover == CoverStatus::Rests => price::no_junk(network.price),
         Some(rate) => format!("{rate:.1} per minute on average"),
         None => "off".to_owned(),
     };
@@ -132,6 +133,9 @@ fn words(report: &StatusReport) -> String {
     );
     if let Some(paid) = price::paid(network.price) {
         text.push_str(&format!("\nprice    busy: you pay {paid}"));
+    }
+    if let Some(waiting) = price::waiting(network.waiting) {
+        text.push_str(&format!("\nwaiting  for a lower price: {waiting}"));
     }
     for address in &network.listening {
         text.push_str("\nlisten   ");

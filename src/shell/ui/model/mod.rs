@@ -36,6 +36,7 @@ mod tests;
 use crossterm::event::KeyEvent;
 
 use crate::engine::env::UnixSeconds;
+use crate::engine::event::Direction;
 use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
@@ -339,10 +340,13 @@ impl Model {
         self.directory.unsent().max(self.node.queued())
     }
 
-    /// Whether a message of ours waits for a lower price.
+    /// Whether a message of ours that has not left waits for a lower price.
     pub(super) fn has_too_dear(&self) -> bool {
-        self.directory
-            .any_message(|contact, message| self.node.holding_back(message, contact).is_some())
+        let is_unsent =
+            |direction| matches!(direction, Direction::Outgoing(state) if state.is_unsent());
+        self.directory.any_message(|contact, message| {
+            is_unsent(message.direction) && contact.holds_for_price(message)
+        })
     }
 
     fn say_hint(&mut self, text: impl Into<String>) {

@@ -3,6 +3,7 @@
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::{ContactView, MessageView};
 use crate::engine::price::Step;
+use crate::engine::settings::DEFAULT_HIGHEST_STEP;
 use crate::engine::sync::ClockSkew;
 
 use crate::shell::api::{NetworkStatus, Persistence};
@@ -63,15 +64,19 @@ impl NodeReport {
         Some(WorkCost::of(lifetime, network.floor_bits, step, network.rate))
     }
 
-    /// The present price of a message of this lifetime for which at most `highest` may be paid, or
-    /// what is usual; `None` until the figures of the network are known.
+    /// The present price of the next message to a contact, of this lifetime and for at most
+    /// `highest`, or what is usual; `None` until the figures of the network are known.
     pub(in crate::shell::ui) fn asked(
         &self,
-        lifetime: Lifetime,
-        highest: Option<Step>,
+        postage: (Lifetime, Option<Step>),
+        contact: &ContactView,
     ) -> Option<AskedPrice> {
-        let network = self.network.as_ref()?;
-        Some(AskedPrice::of(network.price, lifetime, highest))
+        Some(AskedPrice::of_next(self.network.as_ref()?.price, postage, contact))
+    }
+
+    /// The most that the node pays for what nobody limited otherwise.
+    pub(super) fn usual_limit(&self) -> Step {
+        self.network.as_ref().map_or(DEFAULT_HIGHEST_STEP, |network| network.price.usual_limit())
     }
 
     /// The price that keeps a message of ours to this contact from being sent, if one does.

@@ -96,7 +96,12 @@ impl Prompt {
             PromptPurpose::AddName(key) => {
                 let Some(identity) = speaking else { return Ok(Submission::Nothing) };
                 let identity = Some(identity.name.clone());
-                let add = ContactAdd { identity, invite: (invites.write)(&key), name: text };
+                let add = ContactAdd {
+                    identity,
+                    invite: (invites.write)(&key),
+                    name: text,
+                    max_work: None,
+                };
                 (add.into_any(), PendingCall::Contact)
             }
             PromptPurpose::Accept(request) => {

@@ -2,7 +2,6 @@
 
 use crate::engine::envelope::Lifetime;
 use crate::engine::price::Step;
-use crate::engine::settings::DEFAULT_HIGHEST_STEP;
 
 use super::super::keys::{
     BrowseAction, ChatStep, CompareAction, ConfirmAnswer, KeyAction, LeaveChoice,
@@ -91,9 +90,11 @@ impl Model {
             return;
         };
         chat.highest = highest.or(chat.highest);
-        let (lifetime, highest) = (chat.lifetime, chat.highest);
-        let most = price::work(highest.unwrap_or(DEFAULT_HIGHEST_STEP));
-        let asked = self.node.asked(lifetime, highest).filter(|asked| !asked.is_usual());
+        let Some(chat) = self.current() else { return };
+        let (lifetime, highest, contact) = (chat.lifetime, chat.highest, chat.contact);
+        let most = price::work(highest.unwrap_or(self.node.usual_limit()));
+        let asked = self.node.asked((lifetime, highest), contact);
+        let asked = asked.filter(|asked| !asked.is_usual());
         let now = match asked {
             None => String::new(),
             Some(asked) if asked.is_too_high() => format!("; messages wait: {}", asked.brief()),

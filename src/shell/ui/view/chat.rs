@@ -97,7 +97,7 @@ fn conversation(
 ) {
     let theme = Theme::new(&model.options);
     let width = usize::from(head.width);
-    let link = contact::session_words(chat.contact.session);
+    let link = contact::link_words(chat.contact);
     let mut key = short_key(&chat.contact.key);
     let petname = label(&chat.contact.petname);
     let columns = |text: &str| Line::raw(text).width();
@@ -252,7 +252,8 @@ struct PriceLine {
 /// The cost of the next message where it is not the usual: another lifetime than a day, work that
 /// takes long, or a price that it waits for.
 fn price(model: &Model, chat: ContactChat<'_>) -> Option<PriceLine> {
-    let asked = model.node.asked(chat.lifetime, chat.highest).filter(|asked| !asked.is_usual());
+    let asked = model.node.asked((chat.lifetime, chat.highest), chat.contact);
+    let asked = asked.filter(|asked| !asked.is_usual());
     if let Some(asked) = asked.filter(|asked| asked.is_too_high()) {
         let (now, most) = (asked.now().times(), asked.most().times());
         return Some(PriceLine {

@@ -89,7 +89,7 @@ fn contacts(model: &Model, kind: ContactFilter, (width, key): (usize, KeyForm)) 
         };
         let name = fit(&label(&chat.contact.petname), NAME_COLUMNS);
         let trust = trust::mark(chat.contact.trust);
-        format!("{name} {trust} {}{unread}", contact::session_words(chat.contact.session))
+        format!("{name} {trust} {}{unread}", contact::link_words(chat.contact))
     });
     let zone = &model.options.zone;
     let detail =
@@ -105,12 +105,14 @@ fn contact_detail(
     let mut text = format!(
         "{}: {}, {}.\nKey {}",
         label(&chat.contact.petname),
-        contact::session_words(chat.contact.session),
+        contact::link_words(chat.contact),
         trust::words(chat.contact.trust, zone),
         key(&chat.contact.key),
     );
     let marks = contact::read_marks(chat.contact);
     text.push_str(&format!("\nRead marks {marks}."));
+    let waiting = contact::waiting(chat.contact);
+    text.extend(waiting.map(|what| format!("\nWaiting for a lower price: {what}.")));
     text.extend(missing(chat).map(|missing| format!("\n{missing}.")));
     text.extend(restored(chat, zone).map(|restored| format!("\n{restored}.")));
     let name = UntrustedText::new(chat.contact.petname.clone()).sanitize_for_label();

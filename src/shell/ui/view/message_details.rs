@@ -16,6 +16,7 @@ use crate::shell::calendar::Civil;
 use crate::shell::text::contact;
 use crate::shell::text::lifetime::{self, WorkCost};
 use crate::shell::text::message_state;
+use crate::shell::text::price::AskedPrice;
 
 /// Draws the page about one message.
 pub(super) fn why(
@@ -119,16 +120,11 @@ fn next(
     (message, now): (&MessageView, MessageState),
 ) -> String {
     let zone = &model.options.zone;
+    if let Some(asked) = model.node.holding_back(message, chat.contact) {
+        return waiting_for_price(asked, now);
+    }
     match now {
         MessageState::Queued => {
-            if let Some(asked) = model.node.holding_back(message, chat.contact) {
-                return format!(
-                    "It waits for a lower price: {}. This is looked at again every few hours. \
-                     /work {} sends it with the next message you write. c cancels it.",
-                    asked.excess(),
-                    asked.now().times()
-                );
-            }
             if let Some(waits) = contact::held_back(chat.contact) {
                 return format!("{waits} c cancels it.");
             }
@@ -154,6 +150,21 @@ fn next(
         MessageState::Failed | MessageState::Cancelled => "R sends it.".to_owned(),
         MessageState::Delivered | MessageState::Read => "It is not sent again.".to_owned(),
     }
+}
+
+/// What is said of a message for which the price is too high.
+fn waiting_for_price(asked: AskedPrice, now: MessageState) -> String {
+    let (what, then) = if now.is_unsent() {
+        ("It waits", "c cancels it.")
+    } else {
+        ("It is to be sent again, and waits", "A late acknowledgement still counts.")
+    };
+    format!(
+        "{what} for a lower price: {}. This is looked at again every few hours. /work {} sends it \
+         with the next message you write. {then}",
+        asked.excess(),
+        asked.now().times()
+    )
 }
 
 /// The end of automatic retransmission, if there is any.

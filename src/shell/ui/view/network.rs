@@ -12,7 +12,7 @@ use super::status_bar::share;
 use super::theme::Theme;
 use super::transcript::{ViewState, mining_words};
 use super::wrap::{cut, grouped, wrap};
-use crate::shell::api::Persistence;
+use crate::shell::api::{CoverStatus, Persistence};
 use crate::shell::text::{clock_skew, price, size};
 
 /// Columns before a figure.
@@ -77,6 +77,9 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
     if let Some(paid) = price::paid(network.price) {
         rows.extend(figure("Price", &format!("busy: you pay {paid}"), width));
     }
+    if let Some(waiting) = price::waiting(network.waiting) {
+        rows.extend(figure("Waiting", &format!("for a lower price: {waiting}"), width));
+    }
     let floor = format!("2^{} tries for a lifetime of 1 day", network.floor_bits);
     rows.extend(figure("Floor", &floor, width));
     let work = match network.mining {
@@ -91,6 +94,7 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
     rows.extend(figure("Work", &work, width));
     let junk = match network.cover_per_minute {
         None => "off; an observer of your connection sees when you write".to_owned(),
+        Some(_) if network.cover == CoverStatus::Rests => price::no_junk(network.price),
         Some(rate) => format!("{rate:.1} envelopes per minute on average"),
     };
     rows.extend(figure("Junk", &junk, width));

@@ -17,7 +17,7 @@ use super::wrap::cut;
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
 use crate::engine::price::Step;
-use crate::shell::api::{NetworkStatus, Persistence};
+use crate::shell::api::{CoverStatus, NetworkStatus, Persistence};
 use crate::shell::calendar::{Civil, zone_clocks, zone_name};
 use crate::shell::text::clock_skew;
 
@@ -155,6 +155,7 @@ fn figures(network: &NetworkStatus) -> Vec<(u8, String)> {
         more => format!("{more} peers"),
     };
     let junk = match network.cover_per_minute {
+        Some(_) if network.cover == CoverStatus::Rests => "junk rests".to_owned(),
         Some(rate) => format!("junk {rate:.1}/min"),
         None => "junk off".to_owned(),
     };

@@ -397,7 +397,7 @@ impl TranscriptLayout<'_> {
     fn progress(&self, message: &MessageView) -> Option<String> {
         let Direction::Outgoing(state) = message.direction else { return None };
         if let Some(asked) = self.model.node.holding_back(message, self.chat.contact) {
-            return Some(self.waiting_for_price(asked));
+            return Some(self.waiting_for_price(asked, state));
         }
         match state {
             MessageState::Queued if !self.chat.is_ready() => {
@@ -420,13 +420,18 @@ impl TranscriptLayout<'_> {
     }
 
     /// The note on a message for which the price is too high, shorter where there is less room.
-    fn waiting_for_price(&self, asked: AskedPrice) -> String {
+    fn waiting_for_price(&self, asked: AskedPrice, state: MessageState) -> String {
         let (now, most) = (asked.now().times(), asked.most().times());
+        let (waits, brief) = if state.is_unsent() {
+            ("waits for a lower price", "waits")
+        } else {
+            ("waits for a lower price to be sent again", "waits to be sent again")
+        };
         let long = format!(
-            "waits for a lower price: {}. /work {now}, and your next message takes it along",
+            "{waits}: {}. /work {now}, and your next message takes it along",
             asked.excess()
         );
-        let brief = format!("waits: {now} times the usual work, {most} allowed. /work {now}");
+        let brief = format!("{brief}: {now} times the usual work, {most} allowed. /work {now}");
         let room = self.width.saturating_sub(NOTE_COLUMNS);
         if long.len() <= room * 2 { long } else { brief }
     }

@@ -1,5 +1,8 @@
 //! Whatever the model holds can be drawn at every size, and nothing hostile is in any cell.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -7,12 +10,13 @@ use ratatui::backend::TestBackend;
 use super::super::super::view::{ViewState, view};
 use super::*;
 use crate::engine::crypto::sas::{Half, SasWord};
-use crate::engine::event::SasHalf;
+use crate::engine::event::{SasHalf, WaitingForPrice};
 use crate::engine::price::Step;
 use crate::engine::record::{HoldReason, VerificationMethod};
 use crate::shell::api::calls::{Comparison, Page};
 use crate::shell::api::{
-    FillStatus, LineStatus, MiningStatus, NetworkStatus, PriceStatus, StepsStatus,
+    CoverStatus, FillStatus, LineStatus, MiningStatus, NetworkStatus, PriceStatus, StepsStatus,
+    WaitingStatus,
 };
 
 #[derive(Clone, Debug)]
@@ -101,6 +105,18 @@ fn any_message(what: u8, id: u64, text: String) -> MessageView {
     message
 }
 
+/// What waits for a lower price, out of a number.
+fn waiting(what: u8) -> Arc<BTreeSet<WaitingForPrice>> {
+    let all = [
+        WaitingForPrice::Request(Lifetime::Day),
+        WaitingForPrice::Messages,
+        WaitingForPrice::Again(MessageId(u64::from(what))),
+        WaitingForPrice::Answers,
+    ];
+    let chosen = all.into_iter().enumerate().filter(|(bit, _)| what >> bit & 1 == 1);
+    Arc::new(chosen.map(|(_, one)| one).collect())
+}
+
 /// A contact, out of a few numbers and some text.
 fn any_contact(what: u8, id: u64, text: &str) -> Contact {
     let view = contact_view(ContactId(10 + id % 3), text, link(what));
@@ -110,6 +126,8 @@ fn any_contact(what: u8, id: u64, text: &str) -> Contact {
         missing: id / 3,
         read_receipts: what > 100,
         restored: (id > 4).then_some(UnixSeconds(u64::from(what))),
+        highest: (what > 200).then(|| Step::new(what % 10)),
+        waiting: waiting(what),
         ..view
     };
     Contact { view, unread: u64::from(what % 4) }
@@ -164,7 +182,7 @@ fn answered(what: u8, id: u64, text: String) -> Result<AnyReply, Failure> {
         }
         4 => {
             let view = any_message(what, id, text);
-            let items = vec![Message { view, with: String::new() }; 3];
+            let items = vec![Message { view, with: String::new(), waits_for_price: false }; 3];
             AnyReply::Search(Page { items, more: true })
         }
         5 => AnyReply::ContactAdd(any_contact(what, id, &text)),
@@ -183,11 +201,18 @@ fn network(what: u8, id: u64, text: String) -> NetworkStatus {
         pool_capacity: usize::from(what) - 17,
         pool_items: 3,
         steps: StepsStatus { six_hours: what, day: 8, week: 0, line: what },
-        price: PriceStatus { six_hours: what, day: 8, week: 0 },
+        price: PriceStatus { six_hours: what, day: 8, week: 0, highest: what % 9 },
         fill: FillStatus { six_hours: what, day: 100, week: 0 },
         line: LineStatus { blocks_per_second: u32::MAX, percent_left: what },
         floor_bits: what,
+        waiting: WaitingStatus {
+            messages: usize::from(what),
+            retries: 1,
+            requests: usize::MAX,
+            answers: 0,
+        },
         cover_per_minute: Some(f64::NAN),
+        cover: if what > 128 { CoverStatus::Rests } else { CoverStatus::Runs },
         mining: Some(MiningStatus { tries: id, hashes_per_second: id }),
         queued: 1,
         rate: id,

@@ -80,6 +80,8 @@ fn contact_view(id: ContactId, petname: &str, link: SessionStatus) -> ContactVie
         missing: 0,
         read_receipts: false,
         restored: None,
+        highest: None,
+        waiting: std::sync::Arc::default(),
     }
 }
 
@@ -108,7 +110,7 @@ fn message(id: u64, contact: ContactId, direction: Direction) -> MessageView {
 }
 
 fn heard(view: MessageView) -> Event {
-    Event::Message(Message { view, with: "mira".to_owned() })
+    Event::Message(Message { view, with: "mira".to_owned(), waits_for_price: false })
 }
 
 fn arrives(id: u64, contact: ContactId) -> Event {
@@ -145,7 +147,11 @@ enum Older {
 /// The answer to a call for a part of a history, with older messages before it or without.
 fn part(messages: Vec<MessageView>, older: Older) -> AnyReply {
     let older = older == Older::Some;
-    let items = messages.into_iter().map(|view| Message { view, with: "mira".to_owned() });
+    let items = messages.into_iter().map(|view| Message {
+        view,
+        with: "mira".to_owned(),
+        waits_for_price: false,
+    });
     AnyReply::History(HistoryPart { items: items.collect(), older, newer: false })
 }
 
@@ -523,6 +529,7 @@ fn an_invite_becomes_a_contact_in_two_steps_and_their_chat_opens() {
         identity: Some("nightjar".to_owned()),
         invite: "UNDERTONE1TEST".to_owned(),
         name: "wren".to_owned(),
+        max_work: None,
     };
     assert_eq!(calls(&effects), [call(add)]);
     let wren = ContactId(12);
