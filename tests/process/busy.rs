@@ -116,7 +116,7 @@ fn a_request_that_is_too_dear_says_so_and_leaves_before_the_message_that_takes_i
     relay.wait_for_json("a busy line", |line| {
         line["steps"]["line"].as_u64().filter(|step| *step >= 4)
     });
-    let _at_ann = ann.listen(&network, &address, &["--json", "--junk", "10/s"]);
+    let at_ann = ann.listen(&network, &address, &["--json", "--junk", "10/s"]);
     let _at_ben = ben.listen(&network, &address, &["--json"]);
     wait_for_price(&ann);
     let told = String::from_utf8(ann.run(&["status"]).stdout).expect("UTF-8");
@@ -156,4 +156,11 @@ fn a_request_that_is_too_dear_says_so_and_leaves_before_the_message_that_takes_i
     ann.ask(&["contact", "remove", "carl", "--confirm", "carl"]);
     let paid = ann.ask(&["contact", "add", &to_carl, "--name", "carl", "--max-work", "256"]);
     assert_eq!((&paid["price"]["max_work"], &paid["price"]["waits"]), (&256.into(), &false.into()));
+    assert_eq!(at_ann.end("TERM"), Some(143));
+
+    // A node that may pay more for all that it sends: nothing of it waits.
+    let _at_ann = ann.listen(&network, &address, &["--json", "--max-work", "256"]);
+    wait_for_price(&ann);
+    let usual = ann.ask(&["send", "ben", "as usual"]);
+    assert_eq!((&usual["state"], &usual["price"]["max_work"]), (&"sent".into(), &256.into()));
 }

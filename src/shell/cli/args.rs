@@ -19,6 +19,7 @@ use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::price::{Step, line};
 use crate::engine::relay::pool::PoolBounds;
 use crate::engine::secret::opaque_debug;
+use crate::engine::settings::DEFAULT_HIGHEST_STEP;
 use crate::shell::api::words::{
     LIFETIME_NAMES, WORK_NAMES, lifetime_name, lifetime_named, work_named,
 };
@@ -66,6 +67,10 @@ impl Cli {
     /// ignored: who names a network must not find themselves in another one.
     fn pass_network_on(&mut self, command: &str) -> Result<(), clap::Error> {
         let Some(action) = &mut self.action else { return Ok(()) };
+        // After the name it is the limit of the message, before it that of a node of its own, too.
+        if let CliCommand::Send { max_work, network, .. } = action {
+            *max_work = network.max_work.take().or(self.network.max_work);
+        }
         if let Some(network) = action.network_mut() {
             let before = std::mem::take(&mut self.network);
             *network = before.followed_by(std::mem::take(network));
@@ -191,12 +196,20 @@ pub struct NetworkFlags {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub line: Option<LineArg>,
     /// Send encrypted junk at random times, this often on average, such as 2/min, to hide when you
-    /// write.
+    /// write. While the network asks for more work than --max-work, none is sent.
     #[arg(long, value_name = "RATE")]
     pub junk: Option<RateArg>,
+    /// The most proof of work that the node does for an envelope, in times of the usual: for messages
+    /// without a limit of their own, acknowledgements, contact requests and junk. While the network is
+    /// busy and asks for more, they wait for a lower price; 256 is the most that is ever asked
+    /// [default: 8].
+    #[arg(
+        long, value_name = "TIMES", allow_negative_numbers = true, value_parser = work_parser()
+    )]
+    pub max_work: Option<Step>,
 }
 
-opaque_debug!(struct NetworkFlags { peers, listen, lan, network, floor, line, junk });
+opaque_debug!(struct NetworkFlags { peers, listen, lan, network, floor, line, junk, max_work });
 
 impl NetworkFlags {
     /// These, and those that were given after the name of the command, which win.
@@ -209,12 +222,13 @@ impl NetworkFlags {
             floor: after.floor.or(self.floor),
             line: after.line.or(self.line),
             junk: after.junk.or(self.junk),
+            max_work: after.max_work.or(self.max_work),
         }
     }
 
     /// The first of them that was given.
     fn first_given(&self) -> Option<&'static str> {
-        let Self { peers, listen, lan, network, floor, line, junk } = self;
+        let Self { peers, listen, lan, network, floor, line, junk, max_work } = self;
         let given = [
             ("--peer", !peers.is_empty()),
             ("--listen", !listen.is_empty()),
@@ -223,6 +237,7 @@ impl NetworkFlags {
             ("--floor", floor.is_some()),
             ("--line", line.is_some()),
             ("--junk", junk.is_some()),
+            ("--max-work", max_work.is_some()),
         ];
         given.into_iter().find_map(|(flag, given)| given.then_some(flag))
     }
@@ -245,13 +260,15 @@ pub struct NetworkArgs {
     pub line: NonZeroU32,
     /// How often to send junk.
     pub junk: Option<RateArg>,
+    /// The most work for an envelope without a limit of its own.
+    pub max_work: Step,
 }
 
-opaque_debug!(struct NetworkArgs { peers, listen, lan, network, floor, line, junk });
+opaque_debug!(struct NetworkArgs { peers, listen, lan, network, floor, line, junk, max_work });
 
 impl From<NetworkFlags> for NetworkArgs {
     fn from(flags: NetworkFlags) -> Self {
-        let NetworkFlags { peers, listen, lan, network, floor, line, junk } = flags;
+        let NetworkFlags { peers, listen, lan, network, floor, line, junk, max_work } = flags;
         Self {
             peers,
             listen,
@@ -260,6 +277,7 @@ impl From<NetworkFlags> for NetworkArgs {
             floor: floor.unwrap_or_else(|| Floor::DEFAULT.bits()),
             line: line.map_or(line::DEFAULT, |LineArg(blocks)| blocks),
             junk,
+            max_work: max_work.unwrap_or(DEFAULT_HIGHEST_STEP),
         }
     }
 }
@@ -304,6 +322,7 @@ pub enum CliCommand {
         action: RequestAction,
     },
     /// Send one message.
+    #[command(mut_arg("max_work", |arg| arg.help(MESSAGE_MAX_WORK).long_help(MESSAGE_MAX_WORK)))]
     Send {
         /// The recipient: your name for the contact.
         contact: String,
@@ -317,12 +336,8 @@ pub enum CliCommand {
             value_parser = lifetime_parser()
         )]
         lifetime: Lifetime,
-        /// The most proof of work to do for it, in times of the usual. While the network is busy and
-        /// asks for more, the message waits for a lower price; 256 is the most that is ever asked
-        /// [default: 8].
-        #[arg(
-            long, value_name = "TIMES", allow_negative_numbers = true, value_parser = work_parser()
-        )]
+        /// The most proof of work for the message, as it was given to the command or before it.
+        #[arg(skip)]
         max_work: Option<Step>,
         /// Return when the message has reached this state.
         #[arg(long, value_name = "STATE", default_value = "sent")]
@@ -545,7 +560,7 @@ pub enum ContactAction {
         name: String,
         /// The most proof of work to do for the request, in times of the usual. While the network is
         /// busy and asks for more, it waits for a lower price; 256 is the most that is ever asked
-        /// [default: 8].
+        /// [default: that of the node, 8].
         #[arg(long, value_name = "TIMES", value_parser = work_parser())]
         max_work: Option<Step>,
     },
@@ -721,6 +736,12 @@ opaque_debug!(
         Delete,
     }
 );
+
+/// What `--max-work` means for one message.
+const MESSAGE_MAX_WORK: &str = "The most proof of work to do for the message, in times of the usual; \
+    until it is delivered, also for what goes to this contact besides. While the network is busy and \
+    asks for more, it waits for a lower price; 256 is the most that is ever asked [default: that of \
+    the node, 8]";
 
 /// The most messages shown at once. A guess at more than anybody reads in one go.
 const MAX_LAST: i64 = 500;
@@ -1059,7 +1080,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::settings::{DEFAULT_HIGHEST_STEP, RELAY_POOL};
+    use crate::engine::settings::RELAY_POOL;
 
     fn network_of(line: &str) -> Result<NetworkArgs, String> {
         let mut cli = Cli::of_words(line.split(' ')).map_err(|error| error.to_string())?;
@@ -1158,7 +1179,11 @@ mod tests {
         let send = Cli::of_words(["undertone", "send", "--help"]).unwrap_err().to_string();
         let send = send.split_whitespace().collect::<Vec<_>>().join(" ");
         let most = DEFAULT_HIGHEST_STEP.times();
-        assert!(send.contains(&format!("is ever asked [default: {most}]")), "{send}");
+        assert!(
+            send.contains(&format!("is ever asked [default: that of the node, {most}]")),
+            "{send}"
+        );
+        assert!(send.contains("for the message, in times of the usual; until"), "{send}");
         let relay = Cli::of_words(["undertone", "relay", "run", "--help"]).unwrap_err().to_string();
         assert!(relay.contains("293,000 envelopes") && RELAY_POOL.places == 293_000, "{relay}");
     }
@@ -1228,6 +1253,27 @@ mod tests {
     fn a_name_that_is_none_is_not_in_what_is_printed_of_its_error() {
         let error = (lifetime_parser().read)("1h").unwrap_err();
         assert_eq!(format!("{error:?}"), "ParseNameError");
+    }
+
+    #[test]
+    fn a_limit_of_work_after_send_is_that_of_the_message_and_before_it_that_of_its_node_too() {
+        let limits = |line: &str| {
+            let sends = Cli::of_words(line.split(' ')).unwrap().action;
+            let Some(CliCommand::Send { max_work, network, .. }) = sends else { panic!("{line}") };
+            (max_work, NetworkArgs::from(network).max_work)
+        };
+        let [usual, four, all] = [DEFAULT_HIGHEST_STEP, Step::new(2), Step::MAX];
+        assert_eq!(limits("undertone send bob hi"), (None, usual));
+        assert_eq!(limits("undertone send bob hi --max-work 256"), (Some(all), usual));
+        assert_eq!(limits("undertone --max-work 4 send bob hi"), (Some(four), four));
+        assert_eq!(limits("undertone --max-work 4 send bob hi --max-work 256"), (Some(all), four));
+        let node = Cli::of_words(["undertone", "node", "run", "--max-work", "256"]).unwrap().action;
+        let Some(CliCommand::Node { action: NodeAction::Run { network } }) = node else {
+            panic!("it runs a node")
+        };
+        assert_eq!(NetworkArgs::from(network).max_work, all);
+        let refused = Cli::of_words(["undertone", "--max-work", "4", "status"]).unwrap_err();
+        assert!(refused.to_string().contains("'--max-work' cannot be used"), "{refused}");
     }
 
     #[test]

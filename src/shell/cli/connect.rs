@@ -58,10 +58,11 @@ pub(super) fn online(store: StoreOptions, network: &NetworkArgs, stay: Stay) -> 
     net.listen.clone_from(&network.listen);
     net.peers.clone_from(&network.peers);
     net.lan = if network.lan { LanDiscovery::On } else { LanDiscovery::Off };
-    let line = network.line;
+    let (line, highest_step) = (network.line, network.max_work);
+    let usual = NodeSettings::new(NodeRole::Messenger, floor);
     NodeOptions {
         store,
-        node: NodeSettings { junk, line, ..NodeSettings::new(NodeRole::Messenger, floor) },
+        node: NodeSettings { junk, line, highest_step, ..usual },
         net: Some(net),
         stay,
         archive: None,

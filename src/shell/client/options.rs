@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::engine::env::Millis;
 use crate::engine::envelope::Floor;
+use crate::engine::price::Step;
 use crate::engine::relay::pool::{BodyStorage, PoolBounds};
 use crate::engine::secret::opaque_debug;
 use crate::engine::settings::{NodeRole, NodeSettings, RELAY_POOL};
@@ -311,6 +312,14 @@ impl NodeOptions {
     #[must_use]
     pub fn junk(mut self, mean: core::time::Duration) -> Self {
         self.node.junk = Some(Millis(u64::try_from(mean.as_millis()).unwrap_or(u64::MAX)));
+        self
+    }
+
+    /// The same, doing at most this work for an envelope without a limit of its own: messages that
+    /// name none, acknowledgements, requests and junk. While the network asks for more, they wait.
+    #[must_use]
+    pub const fn max_work(mut self, highest: Step) -> Self {
+        self.node.highest_step = highest;
         self
     }
 
