@@ -561,7 +561,9 @@ pub enum ContactAction {
         /// The most proof of work to do for the request, in times of the usual. While the network is
         /// busy and asks for more, it waits for a lower price; 256 is the most that is ever asked
         /// [default: that of the node, 8].
-        #[arg(long, value_name = "TIMES", value_parser = work_parser())]
+        #[arg(
+            long, value_name = "TIMES", allow_negative_numbers = true, value_parser = work_parser()
+        )]
         max_work: Option<Step>,
     },
     /// List your contacts.
