@@ -22,6 +22,12 @@ impl<'a> Env<'a> {
         Self { mono, wall, entropy }
     }
 
+    /// The time by both clocks.
+    #[must_use]
+    pub const fn now(&self) -> (Millis, UnixSeconds) {
+        (self.mono, self.wall)
+    }
+
     /// Draws `N` bytes, uniform and unpredictable.
     pub fn draw<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];

@@ -230,7 +230,7 @@ pub(crate) fn responded(outputs: Vec<Output>, ticket: SyncResponseId) -> Vec<u8>
 fn bodies(response: &[u8]) -> usize {
     use undertone::engine::sync::wire::envelopes;
     match response {
-        [2, _, _, _, _, _, _, rest @ ..] => {
+        [2, _, _, _, _, _, _, _, rest @ ..] => {
             envelopes(rest).map(|envelope| envelope.expect("well-formed").len()).sum()
         }
         _ => 0,

@@ -60,7 +60,7 @@ fn lines(count: usize) -> Vec<String> {
 
 /// The step that a relay asks of a message in this share.
 fn asked(town: &Town, relay: NodeIndex, share: Share) -> Step {
-    town.world.node(relay).expect("it is up").pool().room(share).step(1)
+    town.world.node(relay).expect("it is up").pool().asked(share, town.world.wall())
 }
 
 /// Fills the share of a day to its last place, as people do who pay what is asked. Returns what is
@@ -120,8 +120,9 @@ fn a_flood_at_the_floor_displaces_nothing_and_leaves_the_conversation_running() 
     assert!(after.intersection(&flooded).count() <= places * 3 / 4 + 1);
     assert!(after.len() > places * 3 / 4 && after.len() < places, "{}", after.len());
     assert!(before.is_subset(&after));
+    // These people hear no price: an eighth of what they say shows the step by chance.
     let talk = after.difference(&flooded).count();
-    assert!(talk > before.len() + 20, "what pays the step is held: {talk}");
+    assert!(talk > before.len(), "what pays the step is held: {talk}");
     town.assert_sound();
 }
 

@@ -156,6 +156,27 @@ fn a_message_waits_while_the_price_is_above_its_highest_and_leaves_when_it_has_f
 }
 
 #[test]
+fn what_waited_leaves_minutes_apart_and_at_once_with_a_message_that_may_cost_more() {
+    let mut busy = Busy::new(5);
+    busy.flood(12, 5);
+    let waiting: Vec<MessageId> =
+        (0..6).map(|line| busy.say(&format!("line {line}"), None)).collect();
+    let have_left =
+        |busy: &Busy| waiting.iter().filter(|id| busy.state(**id) != MessageState::Queued).count();
+    let first = waiting[0];
+    busy.town.wait(2, "it is cheaper", |town| town.state(0, first) == MessageState::Delivered);
+    assert!(have_left(&busy) < 6, "not all at once");
+    busy.town
+        .wait(3, "each has its turn", |town| town.state(0, waiting[3]) == MessageState::Delivered);
+    if have_left(&busy) < 6 {
+        busy.say("at once", Some(Step::MAX));
+        busy.calm(1);
+    }
+    assert_eq!(have_left(&busy), 6);
+    busy.town.assert_sound();
+}
+
+#[test]
 fn what_a_later_message_may_cost_those_before_it_may_cost_too() {
     let mut busy = Busy::new(4);
     busy.flood(12, 5);

@@ -1,6 +1,6 @@
 //! An attacker: so much work, spent by a plan.
 
-use undertone::engine::env::Millis;
+use undertone::engine::env::{Millis, UnixSeconds};
 use undertone::engine::price::Step;
 
 use crate::plan::{Attack, Bid, Plan, Timing};
@@ -53,7 +53,7 @@ impl Attacker {
     }
 
     /// The step it pays now.
-    pub(crate) fn bid(&self, relays: &[Relay], now: Millis) -> Step {
+    pub(crate) fn bid(&self, relays: &[Relay], now: (Millis, UnixSeconds)) -> Step {
         match self.attack.bid {
             Bid::Highest => Step::MAX,
             Bid::Asked => {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::CheckedEnvelope;
-use undertone::engine::price::{Share, Step};
+use undertone::engine::price::Step;
 
 /// Something that happens.
 pub(crate) enum Event {
@@ -16,8 +16,8 @@ pub(crate) enum Event {
     Hear(usize),
     /// Something is to be sent, for at least this step.
     Attempt(Errand, Step),
-    /// Somebody looks whether the price of a share is low enough now.
-    Look(usize, Share),
+    /// Somebody looks whether the price of what is for a contact is low enough now.
+    Look(usize, usize),
     /// A message was not acknowledged after so many sendings.
     Resend(u32, usize),
     /// Its work is done.

@@ -18,7 +18,7 @@ const CALM_AFTER: u64 = 100;
 
 /// What liars say: nothing is asked, or 15 in all fields.
 fn lies() -> [SaidSteps; 2] {
-    [SaidSteps::decode([0; 2]), SaidSteps::decode([0xff; 2])]
+    [SaidSteps::decode([0; 3]), SaidSteps::decode([0xff, 0xff, 0])]
 }
 
 /// Of the moments at which all honest neighbours have said the same for a while: at how many a

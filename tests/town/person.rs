@@ -1,6 +1,6 @@
 //! A person at a messenger: the node's own asking price, and what is known of what was sent.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use undertone::engine::env::{Env, Millis};
 use undertone::engine::id::{Neighbour, NeighbourId};
@@ -17,11 +17,11 @@ pub(crate) struct Person {
     price: AskingPrice,
     pub(crate) relays: [usize; NEIGHBOURS],
     claims: Vec<Claim>,
-    /// For each share.
-    pub(crate) outboxes: [Outbox; 3],
+    /// For each contact.
+    pub(crate) outboxes: BTreeMap<usize, Outbox>,
 }
 
-/// What is to be sent in one share.
+/// What is to be sent to one contact.
 #[derive(Default)]
 pub(crate) struct Outbox {
     /// Each with the least that is paid for it.
@@ -29,6 +29,25 @@ pub(crate) struct Outbox {
     /// Of so many at the front the author was told that they wait.
     pub(crate) told: usize,
     pub(crate) state: State,
+    pub(crate) pace: Pace,
+}
+
+impl Outbox {
+    /// Takes out what is first.
+    pub(crate) fn take_first(&mut self) {
+        self.queue.pop_front();
+        self.told = self.told.saturating_sub(1);
+    }
+}
+
+/// How what is in an outbox leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// One after the other.
+    #[default]
+    AtOnce,
+    /// With a pause after each: it waited for a lower price.
+    OneByOne,
 }
 
 /// What an outbox does.
@@ -81,7 +100,7 @@ impl Person {
             price: AskingPrice::default(),
             relays,
             claims: Vec::new(),
-            outboxes: Default::default(),
+            outboxes: BTreeMap::new(),
         }
     }
 

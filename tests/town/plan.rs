@@ -51,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) counted_from: Millis,
     /// Messages of each person a day.
     pub(crate) messages: f64,
+    /// The same while nothing is counted.
+    pub(crate) at_first: f64,
     /// Of a thousand messages, how many go to somebody who is away.
     pub(crate) away: u64,
     /// The highest step a person pays.
@@ -121,6 +123,7 @@ impl Plan {
             days: 8,
             counted_from: Millis::from_secs(86_400),
             messages: 60.0,
+            at_first: 60.0,
             away: 75,
             highest: DEFAULT_HIGHEST_STEP,
             attack: None,
@@ -134,15 +137,16 @@ impl Plan {
         Self { people, places, line: NonZeroU32::MIN, relays: 5, ..self }
     }
 
-    /// So many times the people.
+    /// So many times the people. On the first day all of them together write what the usual ones
+    /// do: a town does not begin with empty relays and a crowd in front of them.
     pub(crate) const fn crowded(self, times: usize) -> Self {
-        Self { people: self.people * times, ..self }
+        Self { people: self.people * times, at_first: self.at_first / times as f64, ..self }
     }
 
     /// So much load that half of the day share is taken.
     pub(crate) fn half_demand(self) -> Self {
         // At the usual load two thirds are: 141,600 a day for 24.6 hours, of 219,750 places.
-        Self { messages: self.messages * 0.75, ..self }
+        Self { messages: self.messages * 0.75, at_first: self.at_first * 0.75, ..self }
     }
 
     pub(crate) const fn until(&self) -> Millis {

@@ -37,12 +37,7 @@ impl Relay {
     /// What it says it asks, once it has let go of what is over.
     pub(crate) fn say(&mut self, now: Millis, wall: UnixSeconds) -> SaidSteps {
         self.pool.sweep(wall);
-        self.steps(now)
-    }
-
-    /// What it asks.
-    pub(crate) fn steps(&self, now: Millis) -> SaidSteps {
-        SaidSteps { shares: self.pool.steps(), line: self.line.step(now) }
+        SaidSteps { shares: self.pool.said(wall), line: self.line.step(now), hops: 0 }
     }
 
     pub(crate) fn holds(&self, id: &EnvelopeId) -> bool {
@@ -69,7 +64,7 @@ impl Relay {
             self.pool.remember_unheard(checked, now);
             return Outcome::Ignored;
         }
-        let outcome = self.admit(checked, now, wall);
+        let outcome = outcome(self.pool.admit(checked.clone(), wall, now));
         if matches!(outcome, Outcome::Held | Outcome::NoRoom) {
             self.line.spend(blocks, now);
         }
@@ -88,16 +83,7 @@ impl Relay {
             return None;
         }
         self.pool.forget_unheard();
-        Some(self.admit(checked, now, wall))
-    }
-
-    fn admit(&mut self, checked: &CheckedEnvelope, now: Millis, wall: UnixSeconds) -> Outcome {
-        match self.pool.admit(checked.clone(), wall, now) {
-            Admission::Fresh => Outcome::Held,
-            Admission::PoolFull => Outcome::NoRoom,
-            Admission::Duplicate => Outcome::Known,
-            Admission::Expired | Admission::MemoryFull => Outcome::Ignored,
-        }
+        Some(outcome(self.pool.admit_fetched(checked.clone(), wall, now)))
     }
 
     /// The envelopes that left since this was called last, expired or not.
@@ -106,8 +92,16 @@ impl Relay {
     }
 
     /// The step that a share and the line ask together.
-    pub(crate) fn asks(&self, share: Share, now: Millis) -> Step {
-        let said = self.steps(now);
-        said.shares[share.index()].max(said.line)
+    pub(crate) fn asks(&self, share: Share, (now, wall): (Millis, UnixSeconds)) -> Step {
+        self.pool.asked(share, wall).max(self.line.step(now))
+    }
+}
+
+const fn outcome(admission: Admission) -> Outcome {
+    match admission {
+        Admission::Fresh => Outcome::Held,
+        Admission::PoolFull => Outcome::NoRoom,
+        Admission::Duplicate => Outcome::Known,
+        Admission::Expired | Admission::MemoryFull => Outcome::Ignored,
     }
 }

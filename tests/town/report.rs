@@ -59,7 +59,7 @@ pub(crate) enum Sender {
 /// A rule by which an author takes an envelope for being in the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// It showed what was asked when it went out.
+    /// It showed what its author would have paid when it went out: by this rule a node says so.
     Shown,
     /// It showed what two of three neighbours said to ask when they were heard next.
     Asked,
@@ -100,6 +100,8 @@ pub(crate) struct Hour {
 /// What a scenario came to.
 pub(crate) struct Report {
     pub(crate) relays: usize,
+    /// Demand has been the same for three days by then: what came in a rush before has left.
+    pub(crate) steady_from: Millis,
     pub(crate) sent: Vec<Sent>,
     pub(crate) counts: Counts,
 }
@@ -116,10 +118,12 @@ impl Report {
         Part { of: self.relays, sent: sent.collect() }
     }
 
-    /// The most that what the middle person believes to be asked changes from one hour to the next.
-    pub(crate) fn swing(&self) -> u8 {
-        let pairs = self.counts.hours.windows(2);
-        pairs.map(|pair| pair[0].asked.abs_diff(pair[1].asked)).max().unwrap_or(0)
+    /// The most that what the middle person believes to be asked changes from one hour to the next,
+    /// from this moment on.
+    pub(crate) fn swing(&self, from: Millis) -> u8 {
+        let hours = self.counts.hours.iter().filter(|hour| hour.at >= from).map(|hour| hour.asked);
+        let pairs = hours.clone().zip(hours.skip(1));
+        pairs.map(|(one, next)| one.abs_diff(next)).max().unwrap_or(0)
     }
 
     /// The mean and the most of what the middle person believes to be asked for a day, in units of
@@ -193,8 +197,9 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "asked for a day: mean {mean:.1} x, most {most} x; largest change in an hour: {} steps",
-            self.swing()
+            "asked for a day: mean {mean:.1} x, most {most} x; largest change in an hour: {}, later {}",
+            self.swing(Millis(0)),
+            self.swing(self.steady_from)
         )?;
         writeln!(
             f,

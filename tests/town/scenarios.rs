@@ -54,17 +54,22 @@ impl Played {
         let Counts { wanted, waited, .. } = self.report.counts;
         self.hold("most waits, and says so", waited * 2 > wanted);
         self.hold("few come too late", all.too_late() <= 0.15);
-        self.hold("what is marked is there until its time", self.kept(Rule::Held) >= kept);
-        self.hold(
-            "little of it is not marked",
-            all.marked(Rule::Held).sent.len() as f64
-                > 0.75 * (1.0 - all.too_late()) * all.sent.len() as f64,
-        );
+        self.hold("nothing leaves", all.evicted() <= 0.0);
+        self.hold("what is marked is there until its time", self.kept(Rule::Shown) >= kept);
+        let marked = all.marked(Rule::Shown).sent.len();
+        self.hold("little of it is not marked", marked * 100 >= all.sent.len() * 95);
+    }
+
+    fn the_price_does_not_swing_once_demand_is_steady(&self) {
+        let steady_from = self.report.steady_from;
+        let hours = self.report.counts.hours.iter().filter(|hour| hour.at >= steady_from);
+        self.hold("there are hours to look at", hours.count() >= 24);
+        self.hold("a step an hour at most", self.report.swing(steady_from) <= 1);
     }
 
     fn the_attacker_changes_little(&self) {
         let (mean, _) = self.report.asked();
-        self.hold("what is marked is there until its time", self.kept(Rule::Held) >= 0.999);
+        self.hold("what is marked is there until its time", self.kept(Rule::Shown) >= 0.999);
         self.hold("the price is at most 32 times the floor", mean <= 32.0);
         self.hold("few come too late", self.report.honest(&Share::ALL).too_late() <= 0.02);
     }
@@ -94,17 +99,18 @@ fn at_the_usual_load_a_small_town_stays_on_step_0_and_loses_nothing() {
 }
 
 #[test]
-fn at_five_times_the_load_a_small_town_keeps_what_it_marked_and_the_rest_waits() {
-    let plan = Plan { days: 3, ..Plan::usual(1).small().crowded(5) };
-    play(plan).marks_hold_and_few_come_too_late(0.99);
+fn at_five_times_the_load_a_small_town_keeps_what_it_marked_the_rest_waits_and_the_price_is_calm() {
+    let played = play(Plan { days: 5, ..Plan::usual(1).small().crowded(5) });
+    played.marks_hold_and_few_come_too_late(0.99);
+    played.the_price_does_not_swing_once_demand_is_steady();
 }
 
 #[test]
 fn in_a_small_town_the_work_of_a_whole_share_makes_the_price_rise_and_nothing_leave() {
-    let played = play(Plan { days: 3, ..steadily(1, 1.0).small() });
+    let played = play(Plan { days: 5, ..steadily(1, 1.0).small() });
     played.the_attacker_changes_little();
     played.hold("the price rises", played.report.asked().0 > 1.5);
-    played.hold("it does not swing", played.report.swing() <= 1);
+    played.the_price_does_not_swing_once_demand_is_steady();
     played.hold("nothing leaves", played.report.honest(&Share::ALL).evicted() <= 0.0);
 }
 
@@ -119,23 +125,25 @@ fn at_the_usual_load_all_are_on_step_0_and_nothing_leaves_early() {
 #[test]
 #[ignore = "9 minutes"]
 fn at_five_times_the_load_what_was_marked_is_kept_and_the_rest_waits() {
-    let plan = Plan { days: 7, ..Plan::usual(1).crowded(5) };
-    play_at_length(plan).marks_hold_and_few_come_too_late(0.99);
+    let played = play_at_length(Plan { days: 8, ..Plan::usual(1).crowded(5) });
+    played.marks_hold_and_few_come_too_late(0.99);
+    played.the_price_does_not_swing_once_demand_is_steady();
 }
 
 #[test]
 #[ignore = "9 minutes"]
 fn at_five_times_the_load_heard_from_one_neighbour_at_a_time_fewer_marks_hold() {
-    // Two of three neighbours are heard some 12 minutes late, and so are rises: what the line does
-    // not carry at once may find no room when it is fetched.
+    // Two of three neighbours are heard some 12 minutes late, and so are rises.
     play_at_length(Plan { days: 7, hearing: Hearing::Seldom, ..Plan::usual(1).crowded(5) })
-        .marks_hold_and_few_come_too_late(0.97);
+        .marks_hold_and_few_come_too_late(0.93);
 }
 
 #[test]
 #[ignore = "4 minutes"]
 fn the_work_of_one_share_for_each_day() {
-    play_at_length(steadily(1, 1.0)).the_attacker_changes_little();
+    let played = play_at_length(steadily(1, 1.0));
+    played.the_attacker_changes_little();
+    played.the_price_does_not_swing_once_demand_is_steady();
 }
 
 #[test]
@@ -148,14 +156,14 @@ fn the_work_of_three_shares_for_each_day() {
 #[ignore = "5 minutes"]
 fn the_work_of_seven_shares_for_each_day() {
     let played = play_at_length(steadily(1, 7.6));
-    played.hold("nearly nothing leaves", played.kept(Rule::Held) >= 0.995);
+    played.hold("nearly nothing leaves", played.kept(Rule::Shown) >= 0.995);
 }
 
 #[test]
 #[ignore = "6 minutes"]
 fn the_work_of_thirty_shares_for_each_day() {
     let played = play_at_length(steadily(1, 30.0));
-    played.hold("nearly nothing leaves", played.kept(Rule::Held) >= 0.99);
+    played.hold("nearly nothing leaves", played.kept(Rule::Shown) >= 0.99);
 }
 
 #[test]
@@ -174,7 +182,7 @@ fn the_work_of_three_shares_for_each_six_hours_touches_no_other_life() {
 fn a_dump_of_one_hour() {
     for (shares, kept) in [(1.0, 0.999), (8.0, 0.98), (30.0, 0.93)] {
         let played = play_at_length(dumped(1, shares, Bid::Asked));
-        let marked = played.kept(Rule::Held);
+        let marked = played.kept(Rule::Shown);
         played.hold(
             &format!("what was marked is kept, but for {shares} shares' work"),
             marked >= kept,

@@ -13,14 +13,14 @@ use undertone::engine::envelope::{
     CheckedEnvelope, Draft, EnvelopeId, Lifetime, Topic, WorkNonce, check_inspected, work,
 };
 use undertone::engine::id::OutgoingId;
-use undertone::engine::price::asking::LOOK_AGAIN;
+use undertone::engine::price::asking::{LOOK_AGAIN, ONE_BY_ONE};
 use undertone::engine::price::{Share, Step};
 use undertone::engine::settings::{DEFAULT_REPLY_DELAY, DEFAULT_RETRANSMIT_AFTER, SyncPace};
 use undertone::engine::testing::rng::SeededRng;
 
 use crate::attacker::Attacker;
 use crate::event::{Errand, Event, Origin, Parcel, Queue};
-use crate::person::{Answer, Claim, Person, State, Word};
+use crate::person::{Answer, Claim, Outbox, Pace, Person, State, Word};
 use crate::plan::{AWAY, CONTACTS, FLOOR, LIVES, MINING, NEIGHBOURS, Plan};
 use crate::relay::{Outcome, Relay};
 use crate::report::{Counts, Hour, Report, Rule, Sender, Sent};
@@ -53,6 +53,13 @@ struct Message {
     first: Option<Millis>,
     sendings: Vec<(usize, EnvelopeId)>,
     progress: Progress,
+}
+
+/// Something that is to be sent.
+struct Letter {
+    from: usize,
+    to: usize,
+    lifetime: Lifetime,
 }
 
 /// Whether a message is about to be sent.
@@ -147,7 +154,8 @@ impl Town {
         let last = self.plan.until().0 - 60_000;
         self.sent.retain(|sent| sent.at >= from && sent.at.0 < last);
         self.counts.hours.retain(|hour| hour.at >= from);
-        Report { relays: self.plan.relays, sent: self.sent, counts: self.counts }
+        let steady_from = from.plus(Millis::from_secs(3 * 86_400));
+        Report { relays: self.plan.relays, steady_from, sent: self.sent, counts: self.counts }
     }
 
     fn handle(&mut self, event: Event) {
@@ -161,7 +169,7 @@ impl Town {
                 self.after(Millis(every - every / 4 + spread), Event::Hear(person));
             }
             Event::Attempt(errand, least) => self.attempt(errand, least),
-            Event::Look(person, share) => self.look(person, share),
+            Event::Look(person, to) => self.look(person, to),
             Event::Resend(message, sendings) => self.resend(message, sendings),
             Event::Publish(errand, parcel) => self.publish(errand, &parcel),
             Event::Arrive(relay, parcel) => self.arrive(relay, &parcel),
@@ -197,7 +205,9 @@ impl Town {
     // --- what people do ----------------------------------------------------------------------
 
     fn until_next_message(&mut self) -> Millis {
-        self.exponential(Millis((86_400_000.0 / self.plan.messages) as u64))
+        let messages =
+            if self.now < self.plan.counted_from { self.plan.at_first } else { self.plan.messages };
+        self.exponential(Millis((86_400_000.0 / messages) as u64))
     }
 
     fn write(&mut self, person: usize) {
@@ -284,71 +294,81 @@ impl Town {
     /// Puts something into its author's queue for a share, and begins with it if nothing is before
     /// it.
     fn attempt(&mut self, errand: Errand, least: Step) {
-        let Some((person, lifetime)) = self.errand(errand) else { return };
-        let share = lifetime.share();
-        let outbox = &mut self.people[person].outboxes[share.index()];
+        let Some(Letter { from, to, .. }) = self.letter(errand) else { return };
+        let outbox = self.people[from].outboxes.entry(to).or_default();
         outbox.queue.push_back((errand, least));
         match outbox.state {
-            State::Idle => self.look(person, share),
+            State::Idle => self.look(from, to),
             State::Busy => {}
-            State::Waiting => self.tell(person, share),
+            State::Waiting => self.tell(from, to),
         }
     }
 
     /// Sends what is first in a queue if the price is not too high for its author; else all of it
-    /// waits, and looks again after a random time.
-    fn look(&mut self, person: usize, share: Share) {
+    /// waits, looks again after a random time, and leaves one by one.
+    fn look(&mut self, person: usize, to: usize) {
         let (now, wall) = (self.now, self.wall());
-        let somebody = &mut self.people[person];
-        let outbox = &mut somebody.outboxes[share.index()];
-        let Some((errand, least)) = outbox.queue.front().copied() else {
-            outbox.state = State::Idle;
+        let first = self.people[person].outboxes.entry(to).or_default().queue.front().copied();
+        let Some((errand, least)) = first else {
+            self.people[person].outboxes.remove(&to);
             return;
         };
+        let Some(Letter { lifetime, .. }) = self.letter(errand) else {
+            self.outbox(person, to).take_first();
+            return self.look(person, to);
+        };
+        let somebody = &mut self.people[person];
         let env = Env::new(now, wall, &mut self.chance);
-        let asked = somebody.price(share, &env);
+        let asked = somebody.price(lifetime.share(), &env);
         // No higher than the author pays at most only because it is sent again.
-        let step = asked.max(least.min(self.plan.highest));
-        let outbox = &mut somebody.outboxes[share.index()];
-        if step > self.plan.highest {
-            outbox.state = State::Waiting;
-            self.tell(person, share);
+        let highest = self.plan.highest;
+        let step = asked.max(least.min(highest));
+        let outbox = self.outbox(person, to);
+        if step > highest {
+            (outbox.state, outbox.pace) = (State::Waiting, Pace::OneByOne);
+            self.tell(person, to);
             let wait = self.exponential(LOOK_AGAIN);
-            return self.after(wait, Event::Look(person, share));
+            return self.after(wait, Event::Look(person, to));
         }
-        outbox.queue.pop_front();
-        outbox.told = outbox.told.saturating_sub(1);
+        outbox.take_first();
         outbox.state = State::Busy;
-        let mut searched = Millis(0);
-        if let Some((_, lifetime)) = self.errand(errand) {
-            let number = self.sent.len();
-            let (checked, tries) = self.mine(number, lifetime, step);
-            self.sent.push(Sent::new(&checked, step, (now, Sender::Person)));
-            let parcel = Parcel { number, checked, step, origin: Origin::Person(person) };
-            searched = Millis((MINING.0 * tries) >> FLOOR.bits());
-            self.after(searched, Event::Publish(errand, Rc::new(parcel)));
-        }
-        self.after(searched, Event::Look(person, share));
+        let pace = outbox.pace;
+        let number = self.sent.len();
+        let (checked, tries) = self.mine(number, lifetime, step);
+        self.sent.push(Sent::new(&checked, step, (now, Sender::Person)));
+        let parcel = Parcel { number, checked, step, origin: Origin::Person(person) };
+        let searched = Millis((MINING.0 * tries) >> FLOOR.bits());
+        self.after(searched, Event::Publish(errand, Rc::new(parcel)));
+        let pause = match pace {
+            Pace::AtOnce => Millis(0),
+            Pace::OneByOne => self.exponential(ONE_BY_ONE),
+        };
+        self.after(searched.plus(pause), Event::Look(person, to));
+    }
+
+    fn outbox(&mut self, person: usize, to: usize) -> &mut Outbox {
+        self.people[person].outboxes.entry(to).or_default()
     }
 
     /// Tells an author what waits, each once.
-    fn tell(&mut self, person: usize, share: Share) {
+    fn tell(&mut self, person: usize, to: usize) {
         let counts_now = u64::from(self.counts_now());
-        let outbox = &mut self.people[person].outboxes[share.index()];
-        let waiting = outbox.queue.len();
-        self.counts.waited += counts_now * (waiting - outbox.told) as u64;
-        outbox.told = waiting;
+        let outbox = self.outbox(person, to);
+        let news = outbox.queue.len() - outbox.told;
+        outbox.told += news;
+        self.counts.waited += counts_now * news as u64;
     }
 
-    /// Whose it is, and how long its envelope lives; nothing if it is not to be sent any more.
-    fn errand(&self, errand: Errand) -> Option<(usize, Lifetime)> {
+    /// What is known of something that is to be sent; nothing if it is not to be sent any more.
+    fn letter(&self, errand: Errand) -> Option<Letter> {
         match errand {
             Errand::Message(id) => {
-                let message = self.messages.get(&id)?;
-                Some((message.from, message.lifetime))
+                let Message { from, to, lifetime, .. } = *self.messages.get(&id)?;
+                Some(Letter { from, to, lifetime })
             }
             Errand::Ack(from, to) => {
-                self.acks.contains_key(&(from, to)).then_some((from, Lifetime::Day))
+                let lifetime = Lifetime::Day;
+                self.acks.contains_key(&(from, to)).then_some(Letter { from, to, lifetime })
             }
         }
     }
@@ -374,11 +394,13 @@ impl Town {
 
     fn publish(&mut self, errand: Errand, parcel: &Rc<Parcel>) {
         let Origin::Person(person) = parcel.origin else { return };
-        let (now, number) = (self.now, parcel.number);
+        let (now, wall, number) = (self.now, self.wall(), parcel.number);
         let share = parcel.checked.lifetime().share();
         let sent = &mut self.sent[number];
         sent.at = now;
-        if self.people[person].asked(share, now) <= parcel.step {
+        // As the node's publisher does: what it would pay by now, and not only what it heard.
+        let env = Env::new(now, wall, &mut self.chance);
+        if self.people[person].price(share, &env) <= parcel.step {
             sent.marks |= Rule::Shown.bit();
         }
         self.people[person].claim(number, errand, now);
@@ -536,7 +558,7 @@ impl Town {
         let attack = attacker.attack();
         let share = attack.aim.share();
         while attacker.has_work(self.now) {
-            let step = attacker.bid(&self.relays, self.now);
+            let step = attacker.bid(&self.relays, (self.now, self.wall()));
             let number = self.sent.len();
             let (checked, tries) = self.mine(number, attack.aim, step);
             attacker.spend(tries);

@@ -269,7 +269,7 @@ impl Conversation {
             ContactTimer::Offer => ContactJob::Offer,
             ContactTimer::Retransmit(message) => ContactJob::Retransmit(message),
             // Each looks at the price when its turn comes.
-            ContactTimer::Price => return turn.outbox.resume(self.id),
+            ContactTimer::Price => return turn.outbox.look_again(self.id),
             // Sends nothing, so there is no turn in the outbox to wait for.
             ContactTimer::Expiry(message) => return send::on_expiry_due(self, turn, message),
             // Acknowledges although nothing new came: the contact learns of the gap from

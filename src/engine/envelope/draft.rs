@@ -24,6 +24,14 @@ pub struct Draft {
     lifetime: Lifetime,
 }
 
+/// The hour at which an envelope that is drafted at `now` says it was made: [`HEAD_START`] later,
+/// rounded up to the [`GRID`], of which every life is a multiple.
+#[must_use]
+pub fn hour_made(now: UnixSeconds) -> UnixSeconds {
+    let grid = u64::from(GRID.0);
+    UnixSeconds(now.plus(HEAD_START).0.div_ceil(grid).saturating_mul(grid))
+}
+
 impl Draft {
     /// Drafts an envelope that is made at `now`: it expires [`HEAD_START`] and its lifetime later,
     /// rounded up to the [`GRID`].
@@ -41,9 +49,8 @@ impl Draft {
         }
         // Rounded up: the envelope lives at least as long as was asked, and its expiry does not
         // show the second it was made.
-        let (ttl, grid) = (lifetime.ttl(), u64::from(GRID.0));
-        let end = now.plus(HEAD_START).plus(ttl);
-        let expiry = UnixSeconds(end.0.div_ceil(grid).saturating_mul(grid));
+        let ttl = lifetime.ttl();
+        let expiry = hour_made(now).plus(ttl);
         let envelope = Envelope { expiry, ttl, topic, data: &data, nonce: WorkNonce(0) };
         Ok(Self { prefix: envelope.encode_prefix(), lifetime })
     }

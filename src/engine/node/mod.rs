@@ -24,7 +24,7 @@ mod roster;
 
 use crate::engine::command::CommandError;
 use crate::engine::conversation::PriceWaitTotals;
-use crate::engine::env::{Env, Millis};
+use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::ValidationError;
 use crate::engine::event::Event;
 use crate::engine::id::{Neighbour, NeighbourId};
@@ -189,6 +189,12 @@ impl Node {
         }
     }
 
+    /// The steps that its own room and line ask of senders, at this time by both clocks.
+    #[must_use]
+    pub fn steps(&self, now: (Millis, UnixSeconds)) -> SaidSteps {
+        self.relay.steps(now)
+    }
+
     /// The pool, read-only.
     #[must_use]
     pub const fn pool(&self) -> &Pool {
@@ -247,7 +253,7 @@ impl Machines<'_> {
                 {
                     self.price.hear(from, steps, turn.env.mono);
                     turn.timers.clear(Timer::FirstPrice);
-                    self.price.follow(self.relay.steps(turn.env.mono), turn.env);
+                    self.price.follow(self.relay.steps(turn.env.now()), turn.env);
                 }
             }
             Input::ArchiveMissing(ids) => self.relay.on_archive_missing(&ids),
@@ -297,7 +303,7 @@ impl Machines<'_> {
                 Timer::Junk => publisher::on_junk_due(turn),
                 Timer::Sweep => {
                     self.relay.sweep(turn.env);
-                    self.price.follow(self.relay.steps(turn.env.mono), turn.env);
+                    self.price.follow(self.relay.steps(turn.env.now()), turn.env);
                     self.messenger.sweep(turn);
                     turn.timers.set(Timer::Sweep, turn.env.mono.plus(SWEEP_EVERY));
                 }
@@ -335,11 +341,11 @@ impl Machines<'_> {
     /// The steps to say to a neighbour: what is asked here, if there is room for what the network
     /// holds; what was heard, if this node has less and so is full of what others have room for.
     fn said_to(&self, turn: &Turn<'_, '_>, asking: NeighbourId) -> SaidSteps {
-        let own = self.relay.steps(turn.env.mono);
+        let own = self.relay.steps(turn.env.now());
         if turn.settings.pool.places >= RELAY_POOL.places {
             return own;
         }
-        self.price.heard_without(Some(asking), own, turn.env.mono)
+        self.price.said_to(asking, own, turn.env.mono)
     }
 }
 

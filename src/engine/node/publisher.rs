@@ -4,7 +4,8 @@
 //! Every envelope pays exactly what is asked of its life at the moment ([`AskingPrice`]): when its
 //! search begins, and once more when it is published, if the price rose meanwhile. What may not
 //! cost so much is set aside and looked at again after hours, drawn each time; nothing of it is
-//! encrypted until then.
+//! encrypted until then. What waited so leaves one by one, minutes apart: all who wait would
+//! otherwise send all they have before any of them can hear how full it became.
 //!
 //! One envelope is on its way at a time, and none is begun while no neighbour could take it. So at
 //! most one message is encrypted and not published, it is always the last of its conversation, and
@@ -17,13 +18,13 @@ use crate::engine::conversation::{Budget, Need, Stay};
 use crate::engine::env::Millis;
 use crate::engine::envelope::{CheckedEnvelope, Draft, EnvelopeId, Lifetime, WorkNonce, check};
 use crate::engine::id::{ContactId, OutgoingId};
-use crate::engine::price::asking::LOOK_AGAIN;
+use crate::engine::price::asking::{LOOK_AGAIN, ONE_BY_ONE};
 use crate::engine::price::{AskingPrice, Step};
 use crate::engine::record::{EnvelopePurpose, OutgoingRecord, Record, RecordKey};
 use crate::engine::relay::Relay;
 use crate::engine::session::junk;
 use crate::engine::turn::{
-    ContactJob, ContactTimer, Effect, InFlight, Job, PublishStage, Timer, Turn,
+    ContactJob, ContactTimer, Effect, InFlight, Job, Leave, PublishStage, Timer, Turn,
 };
 
 use super::messenger::{Messenger, Republished};
@@ -60,12 +61,16 @@ impl Publisher<'_> {
             };
             // Before anything is encrypted: what an envelope says is decided as late as it can be.
             let Some(step) = self.affordable(turn, budget) else {
+                if let Some(contact) = contact_of(job) {
+                    turn.outbox.slow_down(contact);
+                }
                 set_aside(turn, job);
                 continue;
             };
-            // Whatever else waits for this contact may cost as much.
-            if let Some(contact) = contact_of(job) {
-                turn.outbox.resume(contact);
+            if let Some(contact) = contact_of(job)
+                && !leaves(turn, contact, job)
+            {
+                continue;
             }
             if let Some(record) = self.begin(turn, job) {
                 start_mining(turn, record, self.resend_step(turn, job, (step, budget)));
@@ -81,7 +86,7 @@ impl Publisher<'_> {
 
     /// The step that is asked of this lifetime now.
     fn asked(&mut self, turn: &Turn<'_, '_>, lifetime: Lifetime) -> Step {
-        self.price.follow(self.relay.steps(turn.env.mono), turn.env);
+        self.price.follow(self.relay.steps(turn.env.now()), turn.env);
         self.price.pay(lifetime.share(), turn.env.mono)
     }
 
@@ -115,7 +120,7 @@ impl Publisher<'_> {
             return asked;
         };
         let Some(paid) = self.messenger.paid(contact, id) else { return asked };
-        if self.relay.steps(turn.env.mono).line <= paid {
+        if self.relay.steps(turn.env.now()).line <= paid {
             return asked;
         }
         asked.max(paid.above().min(budget.highest))
@@ -246,12 +251,33 @@ impl Publisher<'_> {
     }
 }
 
+/// Whether a job that may be paid for has its turn; if not, it is set aside.
+fn leaves(turn: &mut Turn<'_, '_>, contact: ContactId, job: Job) -> bool {
+    let leave = turn.outbox.leave(contact);
+    match leave {
+        // Whatever else waits for this contact may cost as much.
+        Leave::Now => turn.outbox.resume(contact),
+        Leave::Alone => look_after(turn, contact, ONE_BY_ONE),
+        Leave::Later => {
+            turn.outbox.set_aside(contact, job);
+            look_after(turn, contact, ONE_BY_ONE);
+        }
+    }
+    leave != Leave::Later
+}
+
 /// Sets a job aside for which the price is too high, or whose offer has to leave before it. Junk is
 /// dropped: the next is as good.
 fn set_aside(turn: &mut Turn<'_, '_>, job: Job) {
     let Some(contact) = contact_of(job) else { return };
     turn.outbox.set_aside(contact, job);
-    let wait = turn.env.exponential(LOOK_AGAIN);
+    look_after(turn, contact, LOOK_AGAIN);
+}
+
+/// Looks at the price of what is for a contact after this time in the mean, unless that is done
+/// sooner.
+fn look_after(turn: &mut Turn<'_, '_>, contact: ContactId, mean: Millis) {
+    let wait = turn.env.exponential(mean);
     turn.wake_by(contact, ContactTimer::Price, turn.env.mono.plus(wait));
 }
 

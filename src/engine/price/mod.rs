@@ -10,16 +10,19 @@
 //! | here | what a charge is, what a network's [`Floor`] asks, and which of two paid more |
 //! | [`step`] | how much more than the floor is asked: in doublings |
 //! | [`room`] | which step a share of the room asks, and the one table for it |
+//! | [`occupancy`] | how a share is taken by hours: what is asked of a newcomer, what is said |
 //! | [`mod@line`] | which step the line asks, and how much it carries |
 //! | [`asking`] | which step a sender pays, from what its neighbours say |
 
 pub mod asking;
 pub mod line;
+pub mod occupancy;
 pub mod room;
 pub mod step;
 
 pub use asking::AskingPrice;
 pub use line::Line;
+pub use occupancy::Occupancy;
 pub use room::{Room, Share};
 pub use step::{SaidSteps, Step};
 

@@ -50,6 +50,17 @@ impl Share {
         }
     }
 
+    /// The whole hours at which something that it holds may end, by who keeps to the time: 7, 25 and
+    /// 169. What is made in one hour ends in one.
+    #[must_use]
+    pub const fn hours(self) -> usize {
+        match self {
+            Self::SixHours => 6 + 1,
+            Self::Day => 24 + 1,
+            Self::Week => 7 * 24 + 1,
+        }
+    }
+
     /// How many of so many places are its own.
     #[must_use]
     pub const fn places(self, of: usize) -> usize {

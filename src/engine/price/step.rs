@@ -41,7 +41,13 @@ impl Step {
     /// One more, at most [`Self::MAX`].
     #[must_use]
     pub const fn above(self) -> Self {
-        Self::new(self.0 + 1)
+        self.above_by(1)
+    }
+
+    /// More by so many, at most [`Self::MAX`].
+    #[must_use]
+    pub const fn above_by(self, doublings: u8) -> Self {
+        Self::new(self.0.saturating_add(doublings))
     }
 
     /// Fewer by so many, at least none.
@@ -51,8 +57,9 @@ impl Step {
     }
 }
 
-/// The steps that a node says it asks: for each share of its room, and for its line. In 16 bits:
-/// six hours, day, week and line, 4 bits each, the first in the highest (`proto/sync.md`).
+/// The steps that a node says are asked: for each share of the room, and for the line; and how far
+/// away that was measured. In three bytes: six hours, day, week and line, 4 bits each, the first in
+/// the highest; then the hops (`proto/sync.md`).
 ///
 /// 9 to 15 can be said, and count as 8.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,11 +68,25 @@ pub struct SaidSteps {
     pub shares: [Step; 3],
     /// What the line asks.
     pub line: Step,
+    /// Over how many nodes it was heard from one that has room for what the network holds: 0 from
+    /// that one itself. [`Self::NOWHERE`] or more: from none, and the steps are those of a smaller
+    /// room.
+    pub hops: u8,
 }
 
 impl SaidSteps {
     /// How many bytes they take.
-    pub const BYTES: usize = 2;
+    pub const BYTES: usize = 3;
+
+    /// So many hops are too many: nodes that say to one another what each heard from the other count
+    /// up to it, and then know that nobody has measured anything.
+    pub const NOWHERE: u8 = 8;
+
+    /// Whether they come from a node that has room for what the network holds.
+    #[must_use]
+    pub const fn are_measured(self) -> bool {
+        self.hops < Self::NOWHERE
+    }
 
     /// The lower of both, each for itself.
     #[must_use]
@@ -75,24 +96,26 @@ impl SaidSteps {
         Self {
             shares: [six_hours.min(also_six_hours), day.min(also_day), week.min(also_week)],
             line: self.line.min(other.line),
+            hops: self.hops.min(other.hops),
         }
     }
 
     /// Reads them. All bytes are some steps.
     #[must_use]
     pub const fn decode(bytes: [u8; Self::BYTES]) -> Self {
-        let [front, back] = bytes;
+        let [front, back, hops] = bytes;
         Self {
             shares: [Step::new(front >> 4), Step::new(front & 0xf), Step::new(back >> 4)],
             line: Step::new(back & 0xf),
+            hops,
         }
     }
 
     /// Writes them.
     #[must_use]
     pub const fn encode(self) -> [u8; Self::BYTES] {
-        let Self { shares: [six_hours, day, week], line } = self;
-        [six_hours.get() << 4 | day.get(), week.get() << 4 | line.get()]
+        let Self { shares: [six_hours, day, week], line, hops } = self;
+        [six_hours.get() << 4 | day.get(), week.get() << 4 | line.get(), hops]
     }
 }
 
@@ -103,13 +126,15 @@ mod tests {
     #[test]
     fn all_bytes_are_steps_and_what_is_written_reads_back() {
         for bytes in 0..=u16::MAX {
-            let said = SaidSteps::decode(bytes.to_be_bytes());
+            let [front, back] = bytes.to_be_bytes();
+            let said = SaidSteps::decode([front, back, back]);
             assert_eq!(SaidSteps::decode(said.encode()), said, "{bytes:04x}");
         }
-        let said = SaidSteps::decode([0x1f, 0x08]);
+        let said = SaidSteps::decode([0x1f, 0x08, 0xff]);
         assert_eq!(said.shares, [Step::new(1), Step::MAX, Step::new(0)]);
         assert_eq!(said.line, Step::MAX);
-        assert_eq!(said.encode(), [0x18, 0x08]);
+        assert!(said.hops == 255 && !said.are_measured());
+        assert_eq!(said.encode(), [0x18, 0x08, 0xff]);
     }
 
     #[test]

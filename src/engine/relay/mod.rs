@@ -9,7 +9,7 @@ pub mod pool;
 mod ranking;
 pub mod validation_queue;
 
-use crate::engine::env::{Env, Millis};
+use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::{
     Acceptance, CheckedEnvelope, EnvelopeId, ValidationError, check, check_inspected,
 };
@@ -99,9 +99,9 @@ impl Relay {
         &self.line
     }
 
-    /// What its own room and line ask.
-    pub(in crate::engine) fn steps(&self, now: Millis) -> SaidSteps {
-        SaidSteps { shares: self.pool.steps(), line: self.line.step(now) }
+    /// What its own room and line ask of senders.
+    pub(in crate::engine) fn steps(&self, (now, wall): (Millis, UnixSeconds)) -> SaidSteps {
+        SaidSteps { shares: self.pool.said(wall), line: self.line.step(now), hops: 0 }
     }
 
     /// Whether the queue is empty.
@@ -202,7 +202,8 @@ impl Relay {
             .inspect_err(|error| self.count_off_time(*error))?;
         // Settled at once: it had settled where it came from, and if it counted as new here, the
         // next session would bring it again.
-        let error = self.pool.admit(checked.clone(), turn.env.wall, turn.env.mono).error();
+        let (now, wall) = (turn.env.mono, turn.env.wall);
+        let error = self.pool.admit_fetched(checked.clone(), wall, now).error();
         self.hand_on(turn, &checked, error, (Source::Sync, recipient));
         error.map_or(Ok(()), Err)
     }

@@ -263,10 +263,10 @@ mod tests {
     fn a_response_is_its_kind_its_minute_its_steps_and_the_rest() {
         let wall = UnixSeconds(60 * 0x0102_0304 + 59);
         let query = SyncQuery { salt: SketchSalt([8; 8]), count: 7, comparison: &[9] };
-        let (minutes, steps) = (minutes(wall), SaidSteps::decode([0x12, 0x38]));
+        let (minutes, steps) = (minutes(wall), SaidSteps::decode([0x12, 0x38, 3]));
         let response = SyncResponse { minutes, steps, body: ResponseBody::Query(query) };
         let salt_and_count = [8, 8, 8, 8, 8, 8, 8, 8, 7, 0, 0, 0];
-        let header = [1, 4, 3, 2, 1, 0x12, 0x38];
+        let header = [1, 4, 3, 2, 1, 0x12, 0x38, 3];
         assert_eq!(response.encode(), [&header[..], &salt_and_count, &[9]].concat());
     }
 
@@ -276,17 +276,18 @@ mod tests {
     }
 
     #[test]
-    fn every_two_bytes_of_steps_are_read_and_those_above_eight_count_as_eight() {
+    fn all_bytes_of_steps_are_read_and_those_above_eight_count_as_eight() {
         for said in 0..=u16::MAX {
             let [front, back] = said.to_be_bytes();
-            let bytes = [0, 1, 0, 0, 0, front, back];
+            let bytes = [0, 1, 0, 0, 0, front, back, back];
             let SyncResponse { minutes, steps, body } = SyncResponse::decode(&bytes).unwrap();
             assert!((minutes, body) == (1, ResponseBody::Done));
             let most = [front >> 4, front & 15, back >> 4, back & 15].map(Step::new);
             let [six_hours, day, week, line] = most;
-            assert_eq!(steps, SaidSteps { shares: [six_hours, day, week], line }, "{said:04x}");
+            let expected = SaidSteps { shares: [six_hours, day, week], line, hops: back };
+            assert_eq!(steps, expected, "{said:04x}");
         }
-        assert_eq!(SyncResponse::decode(&[0, 1, 0, 0, 0, 0]), Err(MalformedSyncMessage), "cut");
+        assert_eq!(SyncResponse::decode(&[0, 1, 0, 0, 0, 0, 0]), Err(MalformedSyncMessage), "cut");
     }
 
     #[test]
@@ -310,7 +311,7 @@ mod tests {
             }
             if let Ok(response) = SyncResponse::decode(&bytes) {
                 let mut written = bytes.clone();
-                written[5..7].copy_from_slice(&response.steps.encode());
+                written[5..8].copy_from_slice(&response.steps.encode());
                 prop_assert_eq!(response.encode(), written);
             }
             let mut again = Vec::new();

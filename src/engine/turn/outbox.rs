@@ -49,10 +49,32 @@ pub(in crate::engine) struct Outbox {
     /// Jobs for which the price is too high, or that wait behind one for which it is. By contact, each
     /// at most once, so bounded as jobs are.
     aside: BTreeMap<ContactId, BTreeSet<Job>>,
+    /// Contacts for whom something waited for a lower price: what is for them leaves one by one.
+    paced: BTreeMap<ContactId, Pace>,
     /// Contacts of which something was set aside or taken up again since that was told, or for which
     /// another price may be paid.
     repriced: BTreeSet<ContactId>,
     in_flight: Option<InFlight>,
+}
+
+/// What may leave of that which waited for a lower price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// The next.
+    Next,
+    /// Nothing before the next look at the price.
+    Later,
+}
+
+/// When an envelope to a contact that may be paid for leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Leave {
+    /// Now, and so may the others.
+    Now,
+    /// Now; the others later.
+    Alone,
+    /// Later: another one has just left.
+    Later,
 }
 
 /// The envelope that is on its way.
@@ -120,6 +142,42 @@ impl Outbox {
             self.jobs.push(job);
         }
         self.note_repriced(contact);
+    }
+
+    /// Has what is for a contact leave one by one, as something waits for a lower price.
+    pub(in crate::engine) fn slow_down(&mut self, contact: ContactId) {
+        self.paced.insert(contact, Pace::Later);
+    }
+
+    /// Queues again what was set aside for a contact: one of it may leave. With nothing left, what
+    /// comes next leaves as usual.
+    pub(in crate::engine) fn look_again(&mut self, contact: ContactId) {
+        if self.aside.contains_key(&contact) {
+            if let Some(pace) = self.paced.get_mut(&contact) {
+                *pace = Pace::Next;
+            }
+        } else {
+            self.paced.remove(&contact);
+        }
+        self.resume(contact);
+    }
+
+    /// Queues again what was set aside for a contact, and has all of it leave: somebody wants it.
+    pub(in crate::engine) fn free(&mut self, contact: ContactId) {
+        self.paced.remove(&contact);
+        self.resume(contact);
+    }
+
+    /// Whether something to a contact leaves, that may be paid for: counts as having left if so.
+    pub(in crate::engine) fn leave(&mut self, contact: ContactId) -> Leave {
+        match self.paced.get_mut(&contact) {
+            None => Leave::Now,
+            Some(Pace::Later) => Leave::Later,
+            Some(pace) => {
+                *pace = Pace::Later;
+                Leave::Alone
+            }
+        }
     }
 
     /// What is set aside for a contact.
@@ -268,6 +326,7 @@ impl Outbox {
         self.jobs.retain_junk();
         self.kept.clear();
         self.aside.clear();
+        self.paced.clear();
         self.repriced.clear();
         let for_contact =
             |in_flight: &mut InFlight| in_flight.record.purpose != EnvelopePurpose::Junk;
@@ -363,6 +422,32 @@ mod tests {
             2 => Just(Step::Pop),
             1 => any_job().prop_map(Step::Remove),
         ]
+    }
+
+    #[test]
+    fn what_waited_for_a_lower_price_leaves_one_by_one_until_nothing_waits_or_somebody_wants_it() {
+        let contact = ContactId(1);
+        let jobs = [ContactJob::SendNext, ContactJob::Acknowledge];
+        let mut outbox = Outbox::default();
+        assert_eq!(outbox.leave(contact), Leave::Now);
+        for job in jobs {
+            outbox.set_aside(contact, Job::Contact(contact, job));
+        }
+        outbox.slow_down(contact);
+        // What is new does not overtake what waits.
+        assert_eq!(outbox.leave(contact), Leave::Later);
+        outbox.look_again(contact);
+        assert_eq!(jobs.map(|job| outbox.pop() == Some(Job::Contact(contact, job))), [true; 2]);
+        assert_eq!([outbox.leave(contact), outbox.leave(contact)], [Leave::Alone, Leave::Later]);
+        outbox.set_aside(contact, Job::Contact(contact, ContactJob::Acknowledge));
+        outbox.look_again(contact);
+        assert_eq!([outbox.leave(contact), outbox.leave(contact)], [Leave::Alone, Leave::Later]);
+        outbox.look_again(contact);
+        assert_eq!([outbox.leave(contact), outbox.leave(contact)], [Leave::Now; 2]);
+        outbox.slow_down(contact);
+        assert_eq!(outbox.leave(ContactId(2)), Leave::Now, "another contact's affair");
+        outbox.free(contact);
+        assert_eq!(outbox.leave(contact), Leave::Now);
     }
 
     proptest! {

@@ -28,7 +28,7 @@ use super::event_log::{EventLog, NodeState};
 use super::failure::{Failure, FailureCode, FailureText};
 use super::miner::Miner;
 use super::net::{Net, NetError, NetEvent, NetSettings, PublishOutcome};
-use super::os::clock::OsEntropy;
+use super::os::clock::{OsEntropy, wall};
 use super::store::{Store, StoreError, StoreMode};
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::conversation::PriceWaitTotals;
@@ -38,7 +38,7 @@ use crate::engine::event as engine;
 use crate::engine::id::{CommandId, IdentityId};
 use crate::engine::node::Cover;
 use crate::engine::node::input::Input;
-use crate::engine::price::{Room, Step};
+use crate::engine::price::{Room, SaidSteps, Step};
 use crate::engine::relay::pool::PLACE;
 use crate::engine::secret::opaque_debug;
 use crate::engine::settings::NodeSettings;
@@ -694,8 +694,9 @@ fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
     let status = durable.node().status();
     let settings = durable.node().settings();
     let now = durable.clock().mono();
-    let [six_hours, day, week] = status.room.map(|room| room.step(1).get());
-    let steps = StepsStatus { six_hours, day, week, line: status.line.step(now).get() };
+    let SaidSteps { shares, line, hops: _ } = durable.node().steps((now, wall()));
+    let [six_hours, day, week] = shares.map(Step::get);
+    let steps = StepsStatus { six_hours, day, week, line: line.get() };
     let [six_hours, day, week] = status.asked.map(Step::get);
     let price = PriceStatus { six_hours, day, week, highest: settings.highest_step.get() };
     let PriceWaitTotals { messages, retries, requests, answers } = status.price_wait;
@@ -790,7 +791,6 @@ mod tests {
     use crate::engine::settings::NodeRole;
     use crate::shell::archive::{ArchiveLabel, ArchiveOverflow};
     use crate::shell::net::NetworkName;
-    use crate::shell::os::clock;
 
     const FLOOR: Floor = Floor::new(4);
 
@@ -803,7 +803,7 @@ mod tests {
 
     /// An envelope that lives a day and ends so many hours after the one before the last.
     fn ending_in(hours: u64) -> (EnvelopeId, Vec<u8>) {
-        let expiry = UnixSeconds((clock::wall().0 / 3_600 - 2 + hours) * 3_600);
+        let expiry = UnixSeconds((wall().0 / 3_600 - 2 + hours) * 3_600);
         let (ttl, topic) = (Seconds(86_400), Topic([1, 2, 3, 4]));
         let encoded = |nonce| {
             Envelope { expiry, ttl, topic, data: b"data", nonce: WorkNonce(nonce) }.encode()

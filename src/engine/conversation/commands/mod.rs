@@ -153,7 +153,7 @@ pub(in crate::engine) fn remove(mut conversation: Conversation, turn: &mut Turn<
     end_sessions(&mut conversation, turn, ContactState::Inactive);
     turn.forget_outgoing(contact, |purpose| purpose.concerns(contact));
     // Into the queue, where nothing that is for nobody stays.
-    turn.outbox.resume(contact);
+    turn.outbox.free(contact);
     turn.erase(RecordKey::Contact(contact));
     turn.erase_messages(contact);
     turn.emit(Event::ContactRemoved(contact));
@@ -203,7 +203,7 @@ fn say(
     conversation.sent.accept(message);
     // What waits for a lower price goes along with a message that may cost more.
     if said_highest(conversation, usual) > Some(before) {
-        turn.outbox.resume(conversation.id);
+        turn.outbox.free(conversation.id);
     }
     conversation.schedule_send(turn);
     reopen(conversation, turn);

@@ -21,8 +21,9 @@ use std::collections::BTreeSet;
 
 use super::ranking::RankedSet;
 use crate::engine::env::{Millis, UnixSeconds};
+use crate::engine::envelope::draft::hour_made;
 use crate::engine::envelope::{CheckedEnvelope, EnvelopeId, PriorityKey, Topic, ValidationError};
-use crate::engine::price::{BLOCK, Floor, Room, Share, Step};
+use crate::engine::price::{BLOCK, Floor, Occupancy, Room, Share, Step};
 
 /// The bounds of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +126,7 @@ pub struct Pool {
 /// The envelopes of one lifetime.
 #[derive(Clone, Debug)]
 struct PoolShare {
-    places: usize,
-    used: usize,
+    books: Occupancy,
     entries: RankedSet<PoolEntry>,
     /// What had no room.
     remembered: RankedSet<Timestamps>,
@@ -135,7 +135,10 @@ struct PoolShare {
 /// How an envelope comes to be held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entrance {
+    /// It is news: more may come.
     New,
+    /// Others held it: what came while this node was away says nothing of what comes next.
+    Fetched,
     /// It was held before the process began.
     Again,
 }
@@ -176,7 +179,7 @@ impl Pool {
             bounds,
             floor,
             bodies,
-            shares: Share::ALL.map(|share| PoolShare::new(share.places(bounds.places))),
+            shares: Share::ALL.map(|share| PoolShare::new(share, share.places(bounds.places))),
             topics: BTreeSet::new(),
             unheard: RankedSet::new(),
             most_remembered,
@@ -195,6 +198,16 @@ impl Pool {
         settled: Millis,
     ) -> Admission {
         self.hold(checked, now, (settled, Entrance::New))
+    }
+
+    /// Holds an envelope that was fetched from a neighbour who held it, by the same rules.
+    pub fn admit_fetched(
+        &mut self,
+        checked: CheckedEnvelope,
+        now: UnixSeconds,
+        settled: Millis,
+    ) -> Admission {
+        self.hold(checked, now, (settled, Entrance::Fetched))
     }
 
     /// Holds an envelope that was held before: it showed what its share asked when it came, so it
@@ -225,8 +238,10 @@ impl Pool {
         let (floor, most) = (self.floor, self.most_remembered);
         let share = self.share_mut(charge.share());
         let victims = match entrance {
-            Entrance::Again if share.room().fits(charge.blocks()) => Some(Vec::new()),
-            Entrance::Again | Entrance::New => share.victims(rank, floor, charge.blocks()),
+            Entrance::Again if share.books.room().fits(charge.blocks()) => Some(Vec::new()),
+            Entrance::Again | Entrance::Fetched | Entrance::New => {
+                share.victims(rank, floor, (timestamps.made, charge.blocks()))
+            }
         };
         let Some(victims) = victims else {
             // Refused for room, it is passed on all the same, or full pools would cut the flood
@@ -247,7 +262,11 @@ impl Pool {
             BodyStorage::External => None,
         };
         let share = self.share_mut(charge.share());
-        share.used += usize::from(charge.blocks());
+        share.books.take(timestamps.made, charge.blocks());
+        match entrance {
+            Entrance::New => share.books.note_newcomer(charge.blocks(), now),
+            Entrance::Fetched | Entrance::Again => {}
+        }
         let entry = PoolEntry { timestamps, topic, size, blocks: charge.blocks(), body };
         share.entries.insert(rank, expiry, entry);
         Admission::Fresh
@@ -299,7 +318,7 @@ impl Pool {
                 swept += 1;
             }
             let share = self.share_mut(share);
-            if share.remembered.len() > 0 && share.room().is_calm() {
+            if share.remembered.len() > 0 && share.books.room().is_calm() {
                 share.remembered = RankedSet::new();
             }
             while share.remembered.remove_expired(now).is_some() {}
@@ -310,13 +329,20 @@ impl Pool {
     /// How full a share is.
     #[must_use]
     pub fn room(&self, share: Share) -> Room {
-        self.share(share).room()
+        self.share(share).books.room()
     }
 
-    /// The step that each share asks of a message, shortest life first.
+    /// The step that a share asks of a message that is made now.
     #[must_use]
-    pub fn steps(&self) -> [Step; 3] {
-        Share::ALL.map(|share| self.room(share).step(1))
+    pub fn asked(&self, share: Share, now: UnixSeconds) -> Step {
+        self.share(share).books.asked(hour_made(now), 1)
+    }
+
+    /// The step to say to neighbours for a message of each life, shortest first: what is asked when
+    /// they have heard it.
+    #[must_use]
+    pub fn said(&self, now: UnixSeconds) -> [Step; 3] {
+        Share::ALL.map(|share| self.share(share).books.said(hour_made(now), now))
     }
 
     /// Whether an envelope is held.
@@ -392,7 +418,7 @@ impl Pool {
     /// The places that are taken.
     #[must_use]
     pub fn used(&self) -> usize {
-        self.shares.iter().map(|share| share.used).sum()
+        self.shares.iter().map(|share| share.books.room().used).sum()
     }
 
     /// How many envelopes are held.
@@ -449,33 +475,34 @@ impl Pool {
     }
 
     fn uncharge(&mut self, share: Share, id: &EnvelopeId, entry: &PoolEntry) {
-        self.share_mut(share).used -= usize::from(entry.blocks);
+        self.share_mut(share).books.free(entry.timestamps.made, entry.blocks);
         self.topics.remove(&(entry.topic, *id));
     }
 }
 
 impl PoolShare {
-    const fn new(places: usize) -> Self {
-        Self { places, used: 0, entries: RankedSet::new(), remembered: RankedSet::new() }
-    }
-
-    const fn room(&self) -> Room {
-        Room { used: self.used, places: self.places }
+    const fn new(share: Share, places: usize) -> Self {
+        let books = Occupancy::new(share, places);
+        Self { books, entries: RankedSet::new(), remembered: RankedSet::new() }
     }
 
     /// The envelopes that have to leave for a newcomer, lowest first: none unless the share is
     /// full. `None` if it does not show what is asked, or not twice what one of them shows, or if
     /// the empty share would not hold it.
-    fn victims(&self, newcomer: PriorityKey, floor: Floor, blocks: u8) -> Option<Vec<PriorityKey>> {
-        let room = self.room();
-        if usize::from(blocks) > self.places || !floor.admits(newcomer.priority, room.step(blocks))
-        {
+    fn victims(
+        &self,
+        newcomer: PriorityKey,
+        floor: Floor,
+        (made, blocks): (UnixSeconds, u8),
+    ) -> Option<Vec<PriorityKey>> {
+        let (Room { mut used, places }, asked) =
+            (self.books.room(), self.books.asked(made, blocks));
+        if usize::from(blocks) > places || !floor.admits(newcomer.priority, asked) {
             return None;
         }
-        let mut used = self.used;
         let mut victims = Vec::new();
         let mut ranks = self.entries.by_rank();
-        while !(Room { used, places: self.places }).fits(blocks) {
+        while !(Room { used, places }).fits(blocks) {
             let (victim, entry) = ranks.next()?;
             // So what was let in leaves early for no less than 256 times the floor, and never for
             // something hardly better, as an auction would have it.

@@ -58,8 +58,7 @@ fn held(pool: &Pool) -> Vec<EnvelopeId> {
 
 fn fill(pool: &mut Pool, lifetime: Lifetime, nonces: core::ops::Range<u64>) {
     for nonce in nonces {
-        let step = pool.room(lifetime.share()).step(1);
-        let checked = paid(step, (lifetime, 0), nonce);
+        let checked = paid(pool.asked(lifetime.share(), NOW), (lifetime, 0), nonce);
         assert_eq!(pool.admit(checked, NOW, SOON), Admission::Fresh);
     }
 }
@@ -73,7 +72,11 @@ fn a_share_that_fills_asks_for_more_and_holds_nothing_that_shows_less() {
     assert_eq!(pool.admit(poor.clone(), NOW, SOON), Admission::PoolFull);
     assert_eq!(held(&pool), before);
     assert_eq!(pool.admit(poor, NOW, SOON), Admission::Duplicate, "it is passed on once");
-    let enough = paid(Step::new(1), (Lifetime::Day, 0), 101);
+    let asked = pool.asked(Share::Day, NOW);
+    assert_eq!(asked, Step::new(3), "three quarters, and all of it in one hour");
+    let hardly = paid(Step::new(2), (Lifetime::Day, 0), 101);
+    assert_eq!(pool.admit(hardly, NOW, SOON), Admission::PoolFull);
+    let enough = paid(asked, (Lifetime::Day, 0), 102);
     assert_eq!(pool.admit(enough, NOW, SOON), Admission::Fresh);
 }
 
@@ -116,7 +119,7 @@ fn no_life_takes_the_room_of_another() {
     fill(&mut pool, Lifetime::SixHours, 0..8);
     let [six_hours, day, week] = Share::ALL.map(|share| pool.room(share));
     assert_eq!([six_hours.used, day.used, week.used], [8, 0, 8]);
-    assert_eq!(pool.steps(), [Step::MAX, Step::new(0), Step::MAX]);
+    assert_eq!(pool.said(NOW), [Step::MAX, Step::new(0), Step::MAX]);
     let more = paid(Step::new(7), (Lifetime::SixHours, 0), 100);
     assert_eq!(pool.admit(more, NOW, SOON), Admission::PoolFull);
     assert_eq!(pool.admit(plain(1), NOW, SOON), Admission::Fresh);
@@ -271,15 +274,26 @@ impl PoolModel {
             .retain(|checked| checked.in_time(now) && !calm[checked.charge().share().index()]);
     }
 
-    /// By the table of the issue, as fractions.
-    fn step(&self, share: Share, blocks: f64) -> f64 {
+    /// By the tables of the specification, as fractions.
+    fn step(&self, share: Share, made: UnixSeconds, blocks: f64) -> f64 {
         let (used, places) = (self.used(share), self.places(share));
         if used + blocks > places {
             return 256.0;
         }
         let steps = [63.0 / 64.0, 31.0 / 32.0, 15.0 / 16.0, 7.0 / 8.0, 13.0 / 16.0, 3.0 / 4.0];
         let passed = steps.iter().filter(|from| used >= places * **from).count();
-        f64::from(1 << passed)
+        if passed == 0 {
+            return 1.0;
+        }
+        let of_the_hour = of_share(&self.held, share).filter(|held| held.made() == made);
+        let taken: f64 = of_the_hour.map(|held| f64::from(held.charge().blocks())).sum();
+        let hours = match share {
+            Share::SixHours => 7.0,
+            Share::Day => 25.0,
+            Share::Week => 169.0,
+        };
+        let rush = [1.0, 1.25].iter().filter(|part| taken * hours >= places * **part).count();
+        f64::from(1 << (passed + rush).min(8))
     }
 
     fn remember(&mut self, checked: CheckedEnvelope) -> bool {
@@ -312,7 +326,8 @@ impl PoolModel {
         order.sort_by_key(CheckedEnvelope::priority_key);
         let mut order = order.into_iter();
         let mut room = self.places(share) - self.used(share);
-        let mut fits = shown(&checked) > self.step(share, blocks) && blocks <= self.places(share);
+        let mut fits = shown(&checked) > self.step(share, checked.made(), blocks)
+            && blocks <= self.places(share);
         while fits && room < blocks {
             let lowest = order.next().unwrap();
             fits = shown(&checked) >= 2.0 * shown(&lowest);
