@@ -262,6 +262,8 @@ fn retry(
                 // it have the message. In the session of an offer it goes after that.
                 reopen(conversation, turn);
                 turn.outbox.push_for(conversation.id, ContactJob::RetransmitNow(id));
+                // A person wants it: it does not wait for its turn among what waited for a price.
+                turn.outbox.free(conversation.id);
                 return Ok(());
             }
             // Abandoned: it gets another number and its whole time again. That `first_sent` is gone
