@@ -11,6 +11,7 @@ use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::Cover;
 use undertone::engine::price::{Charge, Step};
 use undertone::engine::record::{EnvelopePurpose, MessageState};
+use undertone::engine::relay::pool::PoolBounds;
 use undertone::engine::settings::{NodeRole, NodeSettings, RELAY_POOL};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng};
@@ -39,8 +40,13 @@ impl Busy {
 
     /// The same with people whose nodes have these settings.
     fn with(seed: u64, people: NodeSettings) -> Self {
+        Self::at(seed, RELAY_POOL, people)
+    }
+
+    /// The same at a relay of this size.
+    fn at(seed: u64, pool: PoolBounds, people: NodeSettings) -> Self {
         let mut town = Town::new(seed, Links::calm(), 0, 0);
-        let narrow = NodeSettings { pool: RELAY_POOL, line: NARROW, ..settings(NodeRole::Relay) };
+        let narrow = NodeSettings { pool, line: NARROW, ..settings(NodeRole::Relay) };
         let relay = town.world.add(narrow);
         for _ in 0..2 {
             town.settle(people, relay);
@@ -136,6 +142,20 @@ fn what_the_relays_line_asks_is_paid_at_once_and_by_what_it_asks_nobody_is_kept_
     for message in messages {
         assert_eq!(busy.state(message), MessageState::Delivered);
     }
+    busy.town.assert_sound();
+}
+
+#[test]
+fn behind_one_small_relay_what_its_line_asks_is_heard_and_paid_though_nobody_measures_the_network()
+{
+    let usual = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
+    let mut busy = Busy::at(6, PoolBounds { places: 3_000 }, usual);
+    busy.flood(12, 1);
+    assert!(busy.asked() >= Step::new(1), "{:?}", busy.asked());
+    assert!(busy.paid() >= Step::new(1), "{:?}", busy.paid());
+    // Nobody holds anybody to it: it is forgotten when it is over.
+    busy.calm(5 * 60);
+    assert_eq!((busy.asked(), busy.paid()), (Step::new(0), Step::new(0)));
     busy.town.assert_sound();
 }
 
