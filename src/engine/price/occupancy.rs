@@ -18,7 +18,7 @@ use super::step::Step;
 use crate::engine::env::UnixSeconds;
 
 /// From so many fair parts of a share on (a fraction), what one hour takes raises its step by so
-/// much. Twice at most: a price that a rush of minutes drives up takes hours to fall.
+/// much. Two steps at most: a price that a rush of minutes drives up takes hours to fall.
 const RUSHES: [((usize, usize), u8); 2] = [((1, 1), 1), ((5, 4), 2)];
 
 /// The minutes over which it is measured what comes.

@@ -165,4 +165,6 @@ impl Deref for Message {
 }
 
 #[cfg(test)]
+pub(in crate::shell) mod testing;
+#[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::calls::{AnyCall, Around, ContactRef, History, Id, METHODS, MessageRef, MessageSend};
+use super::testing::not_for_long;
 use super::words::{MESSAGE_STATES, session_named};
 use super::*;
 use crate::engine::crypto::keys::{Identity as IdentityKey, PublicKey};
@@ -154,31 +155,9 @@ fn message() -> impl Strategy<Value = Message> {
 
 #[test]
 fn a_message_says_that_it_is_not_for_long_while_that_is_so() {
-    let sent_at = |last_sent| {
-        let delivery = DeliveryLog {
-            attempts: 1,
-            first_sent: Some(last_sent),
-            last_sent: Some(last_sent),
-            ..DeliveryLog::default()
-        };
-        let view = MessageView {
-            id: MessageId(1),
-            contact: ContactId(1),
-            direction: Direction::Outgoing(MessageState::Unacknowledged),
-            number: Some(0),
-            text: UntrustedText::new("hello".to_owned()),
-            at: last_sent,
-            missing: 0,
-            early: false,
-            lifetime: Lifetime::Day,
-            highest: None,
-            delivery,
-        };
-        Message { view, with: "ben".to_owned(), waits_for_price: false }
-    };
     let now = wall();
     let two_days_ago = now.minus(Seconds(2 * 86_400));
-    for (message, fresh) in [(sent_at(now), true), (sent_at(two_days_ago), false)] {
+    for (message, fresh) in [(not_for_long(now), true), (not_for_long(two_days_ago), false)] {
         let told = serde_json::to_value(&message).unwrap();
         assert_eq!(
             (&told["state"], &told["not_for_long"]),

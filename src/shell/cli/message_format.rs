@@ -284,11 +284,10 @@ pub(super) mod tests {
     use super::*;
     use crate::engine::crypto::keys::PublicKey;
     use crate::engine::crypto::safety_number::SafetyNumber;
-    use crate::engine::envelope::Lifetime;
-    use crate::engine::event::{ContactView, MessageView, WaitingForPrice};
-    use crate::engine::id::{ContactId, IdentityId, MessageId};
+    use crate::engine::event::{ContactView, WaitingForPrice};
+    use crate::engine::id::{ContactId, IdentityId};
     use crate::engine::record::{DeliveryLog, HoldReason, Trust};
-    use crate::engine::text::UntrustedText;
+    use crate::shell::api::testing::ours;
 
     pub(in crate::shell::cli) fn contact(session: SessionStatus, trust: Trust) -> Contact {
         // Two points with the same x, which is 1.
@@ -317,23 +316,6 @@ pub(super) mod tests {
 
     const PAUSED: Trust =
         Trust::OnHold { since: UnixSeconds(1), reason: HoldReason::Mismatch, attempts: 1 };
-
-    fn ours(state: MessageState, delivery: DeliveryLog) -> Message {
-        let view = MessageView {
-            id: MessageId(1),
-            contact: ContactId(1),
-            direction: Direction::Outgoing(state),
-            number: Some(0),
-            text: UntrustedText::new("hello".to_owned()),
-            at: UnixSeconds(1_000),
-            missing: 0,
-            early: false,
-            lifetime: Lifetime::Day,
-            highest: None,
-            delivery,
-        };
-        Message { view, with: "ben".to_owned(), waits_for_price: false }
-    }
 
     fn page(contact: &Contact, message: &Message) -> String {
         page_at(UnixSeconds(1_000_000), None, (contact, message))

@@ -245,47 +245,22 @@ const MAX_IMPORT_BYTES: usize = 64 << 20;
 mod tests {
     use super::*;
     use crate::engine::envelope::{Floor, Lifetime};
-    use crate::engine::event::MessageView;
-    use crate::engine::id::{ContactId, MessageId};
-    use crate::engine::record::DeliveryLog;
     use crate::engine::settings::{NodeRole, NodeSettings};
-    use crate::engine::text::UntrustedText;
     use crate::shell::api::Permission;
     use crate::shell::api::calls::NodeStop;
+    use crate::shell::api::testing::not_for_long;
     use crate::shell::runtime::Runtime;
     use crate::shell::store::Store;
 
     #[test]
     fn a_wait_for_sent_goes_on_while_a_message_is_not_for_long_in_the_network() {
-        let message = |last_sent| {
-            let delivery = DeliveryLog {
-                attempts: 1,
-                first_sent: Some(last_sent),
-                last_sent: Some(last_sent),
-                ..DeliveryLog::default()
-            };
-            let view = MessageView {
-                id: MessageId(1),
-                contact: ContactId(1),
-                direction: Direction::Outgoing(MessageState::Unacknowledged),
-                number: Some(0),
-                text: UntrustedText::new("hello".to_owned()),
-                at: last_sent,
-                missing: 0,
-                early: false,
-                lifetime: Lifetime::SixHours,
-                highest: None,
-                delivery,
-            };
-            Message { view, with: "ben".to_owned(), waits_for_price: false }
-        };
         let now = wall();
-        let expired = message(now.minus(Lifetime::SixHours.ttl()));
+        let expired = not_for_long(now.minus(Lifetime::Day.ttl()));
         for wanted in [MessageState::Sent, MessageState::Delivered, MessageState::Read] {
-            assert!(!has_ended(&message(now), wanted), "it is sent again");
+            assert!(!has_ended(&not_for_long(now), wanted), "it is sent again");
             assert!(has_ended(&expired, wanted), "that goes on for days");
         }
-        assert!(has_ended(&message(now), MessageState::Queued));
+        assert!(has_ended(&not_for_long(now), MessageState::Queued));
     }
 
     fn node() -> Runtime {

@@ -502,8 +502,8 @@ pub(in crate::engine) fn on_republished(
 }
 
 /// A finished envelope expired, or the price rose above what it shows, while no neighbour could take
-/// it or while the process was not running. Nobody knows whether it left, so the message is marked as sent, which cannot turn out
-/// to be false as "not sent" could, and is sent again.
+/// it or while the process was not running. Nobody knows whether it left, so the message is marked
+/// as sent, which cannot turn out to be false as "not sent" could, and is sent again.
 pub(in crate::engine) fn on_outdated_unsent(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
