@@ -94,13 +94,20 @@ pub struct SyncPace {
     /// The mean delay before it catches up with a neighbour that came later: exponential, so that
     /// not all ask a newcomer at once.
     pub newcomer: Millis,
+    /// The time from asking all neighbours for their steps to the next, give or take a quarter.
+    pub steps: Millis,
 }
 
 impl SyncPace {
     /// Five minutes, as store nodes of Waku do; a minute and a half, half a minute more than
-    /// envelopes take to settle; ten seconds, a guess.
-    pub const USUAL: Self =
-        Self { every: Millis(300_000), joining: Millis(90_000), newcomer: Millis(10_000) };
+    /// envelopes take to settle; ten seconds, a guess; a minute: what is sent in a flood's first
+    /// minute is not dear enough, and is sent again after that.
+    pub const USUAL: Self = Self {
+        every: Millis(300_000),
+        joining: Millis(90_000),
+        newcomer: Millis(10_000),
+        steps: Millis(60_000),
+    };
 }
 
 /// The role of a node.

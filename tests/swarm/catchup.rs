@@ -342,6 +342,34 @@ fn a_session_begun_too_soon_or_out_of_turn_is_answered_busy() {
 }
 
 #[test]
+fn steps_are_told_in_a_session_and_outside_and_change_none() {
+    let mut holder = Alone::new(roomy(NodeRole::Relay));
+    holder.hold(&mixed(500));
+    let mut ask = |now, bytes: &[u8]| asks(&mut holder, now, bytes);
+    assert_eq!(ask(0, &[4]), (DONE, false));
+    assert_eq!(ask(0, &[0]), (QUERY, false));
+    for _ in 0..1_000 {
+        assert_eq!(ask(0, &[4]), (DONE, false), "as often as somebody likes");
+    }
+    let everything = [ANSWER, 0x61, 0, 0, 2, 0];
+    assert_eq!(ask(0, &everything), (ENVELOPES, false), "the session goes on");
+    assert_eq!(ask(0, &[4, 0]), (BUSY, true), "longer than it is");
+}
+
+#[test]
+fn what_neighbours_ask_is_heard_about_every_minute() {
+    let mut two = Two::new(Alone::new(roomy(NodeRole::Relay)), Alone::new(roomy(NodeRole::Relay)));
+    two.meet();
+    two.pass(Millis::from_secs(3_600));
+    let times: Vec<u64> =
+        two.asked.iter().filter(|(_, bytes)| bytes == &[4]).map(|(at, _)| at.0).collect();
+    assert!((48..=80).contains(&times.len()), "{}", times.len());
+    let gaps: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.iter().all(|gap| (45_000..=75_050).contains(gap)), "{gaps:?}");
+    assert!(gaps.iter().max() > gaps.iter().min(), "not at a rhythm");
+}
+
+#[test]
 fn undecodable_cells_are_answered_by_asking_for_more_and_cells_out_of_turn_end_the_session() {
     let mut holder = Alone::new(roomy(NodeRole::Relay));
     holder.hold(&mixed(500));

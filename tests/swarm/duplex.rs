@@ -25,6 +25,9 @@ pub(crate) const START: UnixSeconds = UnixSeconds(490_896 * 3600);
 /// What the other node is called by either.
 pub(crate) const OTHER: NeighbourId = NeighbourId(7);
 
+/// The request for the steps alone.
+const STEPS: [u8; 1] = [4];
+
 /// A node whose chance is the same at the same time, whatever it did before.
 pub(crate) struct Alone {
     pub(crate) node: Node,
@@ -179,7 +182,7 @@ impl Two {
     }
 
     fn carry(&mut self, outputs: Vec<Output>) {
-        let mut next = outputs;
+        let mut next = self.tell_steps(outputs);
         while let Some((ask, bytes)) = self.requested(core::mem::take(&mut next)) {
             self.now = self.now.plus(Millis(50));
             assert!(bytes.len() <= LONGEST_REQUEST, "no network reads {} bytes", bytes.len());
@@ -194,6 +197,26 @@ impl Two {
             next =
                 self.opener.turn(self.now, Input::SyncResponse { id: ask, bytes: Some(response) });
         }
+    }
+
+    /// Responds to whoever asks for the steps alone, which is no part of a session and not counted;
+    /// returns what else there is to do.
+    fn tell_steps(&mut self, outputs: Vec<Output>) -> Vec<Output> {
+        let (steps, others) = outputs.into_iter().partition::<Vec<Output>, _>(|output| {
+            matches!(output, Output::Effect(Effect::SyncRequest { bytes, .. }) if bytes == &STEPS)
+        });
+        for output in steps {
+            let Output::Effect(Effect::SyncRequest { id: ask, bytes, .. }) = output else {
+                continue;
+            };
+            self.asked.push((self.now, bytes.clone()));
+            let ticket = SyncResponseId(u64::MAX);
+            let input = Input::SyncRequest { from: OTHER, id: ticket, bytes };
+            let response = responded(self.holder.turn(self.now, input), ticket);
+            let heard = Input::SyncResponse { id: ask, bytes: Some(response) };
+            assert_eq!(self.opener.turn(self.now, heard).len(), 0, "nothing follows");
+        }
+        others
     }
 
     fn requested(&mut self, outputs: Vec<Output>) -> Option<(SyncRequestId, Vec<u8>)> {

@@ -12,7 +12,7 @@ use undertone::engine::price::Step;
 pub(crate) enum Event {
     /// Somebody writes a message.
     Write(usize),
-    /// Somebody catches up with a neighbour, and hears what it asks.
+    /// Somebody hears what a neighbour asks.
     Hear(usize),
     /// Something is to be sent, for at least this step.
     Attempt(Errand, Step),

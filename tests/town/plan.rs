@@ -68,7 +68,7 @@ pub(crate) enum Hearing {
     /// One neighbour, drawn by chance, about every five minutes: for contrast, and why a node asks
     /// each of them.
     Seldom,
-    /// Each neighbour, about every five minutes.
+    /// Each neighbour, about every minute.
     AsNodesDo,
 }
 
@@ -77,7 +77,7 @@ impl Hearing {
     pub(crate) const fn every(self) -> Millis {
         match self {
             Self::Seldom => SyncPace::USUAL.every,
-            Self::AsNodesDo => Millis(SyncPace::USUAL.every.0 / NEIGHBOURS as u64),
+            Self::AsNodesDo => Millis(SyncPace::USUAL.steps.0 / NEIGHBOURS as u64),
         }
     }
 }

@@ -312,6 +312,7 @@ impl Machines<'_> {
                 }
                 Timer::Sync => self.catch_up.on_due(turn, pool, &ids(self.neighbours)),
                 Timer::SyncNext => self.catch_up.on_next_due(turn, pool),
+                Timer::Steps => self.catch_up.on_steps_due(turn, &ids(self.neighbours)),
                 // Nobody said a price: one's own will do. The end of this turn sends what waits.
                 Timer::FirstPrice => {}
                 Timer::Contact(timer, contact) => self.messenger.on_timer(turn, contact, timer),

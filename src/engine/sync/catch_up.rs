@@ -71,6 +71,15 @@ impl CatchUp {
         self.client.on_due(turn, pool, neighbours);
     }
 
+    /// The regular time to ask neighbours for their steps.
+    pub(in crate::engine) fn on_steps_due(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        neighbours: &[NeighbourId],
+    ) {
+        self.client.on_steps_due(turn, neighbours);
+    }
+
     /// The time to catch up with the neighbour that is new, or that has more for us.
     pub(in crate::engine) fn on_next_due(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool) {
         self.client.on_next_due(turn, pool);

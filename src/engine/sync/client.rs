@@ -24,9 +24,11 @@ const HALF_SETTLED: Millis = Millis(SETTLE_TIME.0 / 2);
 /// Neighbours asked after joining. Two: one may be malicious, or as new as we are.
 const AT_JOINING: u8 = 2;
 
-/// The most neighbours asked at each regular time: as many as a mesh has. All of them, because their
-/// responses also say what the network asks of senders, which is to be known within minutes.
+/// The most neighbours asked at each regular time: as many as a mesh has.
 const AT_EACH_TIME: u8 = 8;
+
+/// The most neighbours asked for their steps at each time: as many as a mesh has.
+const ASKED_FOR_STEPS: usize = 8;
 
 /// The bytes that a session may cost and bring nothing before its neighbour is left alone for a
 /// while.
@@ -49,6 +51,8 @@ pub(super) struct SyncClient {
     histories: BTreeMap<NeighbourId, PeerHistory>,
     clocks: PeerClocks,
     fetched: u64,
+    /// Requests for the steps of a neighbour that are out, of the last time.
+    asked: BTreeMap<SyncRequestId, NeighbourId>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +76,7 @@ impl SyncClient {
         self.histories.retain(|peer, _| peers.contains(peer));
         self.next.take_if(|peer| !peers.contains(peer));
         self.session.take_if(|(peer, ..)| !peers.contains(peer));
+        self.asked.retain(|_, peer| peers.contains(peer));
     }
 }
 
@@ -88,7 +93,7 @@ impl SyncClient {
         self.keep(neighbours);
         if neighbours.is_empty() {
             // Nobody to ask. The next neighbour counts as the first again.
-            for timer in [Timer::SyncAfterJoin, Timer::Sync, Timer::SyncNext] {
+            for timer in [Timer::SyncAfterJoin, Timer::Sync, Timer::SyncNext, Timer::Steps] {
                 turn.timers.clear(timer);
             }
             return;
@@ -97,6 +102,7 @@ impl SyncClient {
         if before.is_empty() {
             turn.timers.set(Timer::SyncAfterJoin, turn.env.mono.plus(pace.joining));
             turn.timers.set(Timer::Sync, turn.env.mono.plus(around(turn.env, pace.every)));
+            turn.timers.set(Timer::Steps, turn.env.mono.plus(around(turn.env, pace.steps)));
             self.wanted = AT_JOINING;
         } else if let Some(peer) = neighbours.iter().find(|peer| !before.contains(peer)) {
             // A new neighbour may be the way to a part of the network that we were cut off from.
@@ -135,6 +141,25 @@ impl SyncClient {
         self.wanted = self.wanted.max(all.min(AT_EACH_TIME));
         turn.timers.set(Timer::Sync, turn.env.mono.plus(around(turn.env, pace.every)));
         self.sync_with_any(turn, pool, neighbours);
+    }
+
+    /// Asks neighbours what they ask of senders, and sets the next time. Whatever this node is about
+    /// to do, and as often: a request before sending would tell that it sends.
+    pub(super) fn on_steps_due(&mut self, turn: &mut Turn<'_, '_>, neighbours: &[NeighbourId]) {
+        let SyncMode::On(pace) = turn.settings.sync else { return };
+        turn.timers.set(Timer::Steps, turn.env.mono.plus(around(turn.env, pace.steps)));
+        // Whoever has not answered by now counts no more.
+        self.asked.clear();
+        let mut others = neighbours.to_vec();
+        while self.asked.len() < ASKED_FOR_STEPS && !others.is_empty() {
+            // At random, as in `sync_with_any`.
+            let drawn = turn.env.draw_u64().checked_rem(others.len() as u64).unwrap_or_default();
+            let to = others.swap_remove(usize::try_from(drawn).unwrap_or_default());
+            let id = self.next_id();
+            self.asked.insert(id, to);
+            let bytes = SyncRequest::Steps.encode();
+            turn.effect(Effect::SyncRequest { to, id, bytes });
+        }
     }
 
     /// Catches up with the neighbour that is new, or that has more for us.
@@ -190,10 +215,14 @@ impl SyncClient {
         session: ClientSession,
         bytes: Vec<u8>,
     ) {
-        self.requests += 1;
-        let id = SyncRequestId(self.requests);
+        let id = self.next_id();
         self.session = Some((to, id, session));
         turn.effect(Effect::SyncRequest { to, id, bytes });
+    }
+
+    const fn next_id(&mut self) -> SyncRequestId {
+        self.requests += 1;
+        SyncRequestId(self.requests)
     }
 
     /// Takes the response to our request; `None` if the neighbour did not answer in time, is gone
@@ -206,6 +235,11 @@ impl SyncClient {
         (id, bytes): (SyncRequestId, Option<Vec<u8>>),
         neighbours: &[NeighbourId],
     ) -> Option<(NeighbourId, SaidSteps)> {
+        if let Some(peer) = self.asked.remove(&id) {
+            // Whatever it is a response to, it says the steps.
+            let response = SyncResponse::decode(bytes.as_deref()?).ok()?;
+            return Some((peer, response.steps));
+        }
         // Otherwise it is a late response: the session was dropped with its neighbour.
         let (peer, _, mut session) = self.session.take_if(|(_, waits, _)| *waits == id)?;
         let response = match &bytes {

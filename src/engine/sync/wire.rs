@@ -47,6 +47,8 @@ pub enum SyncRequest<'a> {
     More,
     /// The next cells of the client's set.
     Sketch(&'a [u8]),
+    /// The steps that are asked, and nothing else: any time, in a session or outside.
+    Steps,
 }
 
 /// A server's response.
@@ -103,6 +105,7 @@ impl<'a> SyncRequest<'a> {
             {
                 Ok(Self::Sketch(cells))
             }
+            Some((4, [])) => Ok(Self::Steps),
             Some(_) | None => Err(MalformedSyncMessage),
         }
     }
@@ -115,6 +118,7 @@ impl<'a> SyncRequest<'a> {
             Self::Answer(answer) => [&[1], *answer].concat(),
             Self::More => vec![2],
             Self::Sketch(cells) => [&[3], *cells].concat(),
+            Self::Steps => vec![4],
         }
     }
 }
@@ -212,6 +216,7 @@ impl core::fmt::Debug for SyncRequest<'_> {
             Self::Answer(_) => "SyncRequest::Answer",
             Self::More => "SyncRequest::More",
             Self::Sketch(_) => "SyncRequest::Sketch",
+            Self::Steps => "SyncRequest::Steps",
         })
     }
 }
@@ -257,6 +262,7 @@ mod tests {
     fn the_opening_request_is_one_constant_byte() {
         assert_eq!(SyncRequest::Begin.encode(), [0]);
         assert_eq!(SyncRequest::More.encode(), [2]);
+        assert_eq!(SyncRequest::Steps.encode(), [4]);
     }
 
     #[test]
