@@ -197,6 +197,38 @@ fn what_waited_leaves_minutes_apart_and_at_once_with_a_message_that_may_cost_mor
 }
 
 #[test]
+fn a_message_that_left_for_too_little_when_a_flood_began_is_not_said_to_stay_and_is_sent_again() {
+    let usual = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
+    let mut busy =
+        Busy::with(12, NodeSettings { retransmit_after: Millis::from_secs(300), ..usual });
+    busy.town.world.switch_off(busy.town.people[1].node);
+    let before = busy.published().len();
+    let early = busy.say("long before", None);
+    busy.calm(4);
+    // The line is full before anybody can have heard of it.
+    while busy.asked() < Step::MAX {
+        let poured = noise(&mut busy.chance, busy.town.world.wall(), FLOOR + 8);
+        busy.town.world.inject(busy.flooder, busy.relay, poured);
+        busy.town.world.run_for(Millis(1));
+    }
+    let message = busy.say("I can go now", Some(Step::MAX));
+    busy.town.world.run_for(Millis(2_000));
+    assert_eq!((busy.paid(), busy.state(message)), (Step::new(0), MessageState::Sent));
+    busy.flood(1, 8);
+    busy.town.world.run_for(Millis(20_000));
+    assert!(busy.paid() > Step::new(4), "{:?}", busy.paid());
+    assert_eq!(busy.state(message), MessageState::Unacknowledged, "nobody may have it");
+    assert_eq!(busy.state(early), MessageState::Sent, "it was there before");
+    assert_eq!(busy.published().len(), before + 2);
+    // It is sent again when its time comes, for what is asked then.
+    busy.flood(5, 8);
+    assert_eq!(busy.state(message), MessageState::Sent);
+    let ids = busy.published().split_off(before);
+    assert!(ids.len() > 2 && ids.last().is_some_and(|id| id.work() < target(Step::new(5))));
+    busy.town.assert_sound();
+}
+
+#[test]
 fn what_a_later_message_may_cost_those_before_it_may_cost_too() {
     let mut busy = Busy::new(4);
     busy.flood(12, 5);

@@ -56,7 +56,7 @@ pub use receive_window::MAX_GAP_REPORTS;
 pub use retransmit::{MAX_TRANSMISSIONS, MIN_BACKOFF_LIMIT};
 pub(in crate::engine) use send::{
     Budget, Need, Stay, highest, need, never_left, next_envelope, note_paid, on_outdated_unsent,
-    on_published, on_republished, paid,
+    on_published, on_republished, paid, take_back_stay,
 };
 pub use send_window::ACK_WINDOW;
 pub use sessions::MAX_SESSIONS;

@@ -51,7 +51,7 @@ pub(super) struct Transmission {
     session: SessionId,
     /// Sendings since the process began or the message was numbered.
     count: u32,
-    sent_at: Millis,
+    pub(super) sent_at: Millis,
     /// The step that the last one paid.
     pub(super) paid: Option<Step>,
 }

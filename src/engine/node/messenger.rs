@@ -174,6 +174,14 @@ impl Messenger {
         }
     }
 
+    /// Neighbours say this step of their lines now: takes back what was said of messages that left
+    /// for less since they were heard before.
+    pub(super) fn on_line_heard(&mut self, turn: &mut Turn<'_, '_>, line: Step) {
+        for conversation in self.conversations.values_mut() {
+            conversation::take_back_stay(conversation, turn, line);
+        }
+    }
+
     /// Notes that an envelope to a contact was published.
     pub(super) fn on_published(
         &mut self,

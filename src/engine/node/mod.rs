@@ -253,7 +253,10 @@ impl Machines<'_> {
                 {
                     self.price.hear(from, steps, turn.env.mono);
                     turn.timers.clear(Timer::FirstPrice);
-                    self.price.follow(self.relay.steps(turn.env.now()), turn.env);
+                    let own = self.relay.steps(turn.env.now());
+                    self.price.follow(own, turn.env);
+                    let line = self.price.heard(own, turn.env.mono).line;
+                    self.messenger.on_line_heard(turn, line);
                 }
             }
             Input::ArchiveMissing(ids) => self.relay.on_archive_missing(&ids),

@@ -11,7 +11,7 @@ use crate::engine::id::{MessageId, OutgoingId};
 use crate::engine::price::Step;
 use crate::engine::record::{EnvelopePurpose, MessageState, OutgoingRecord, Record};
 use crate::engine::session::{Content, Payload, SealedBody, Session, SessionId};
-use crate::engine::settings::NodeSettings;
+use crate::engine::settings::{NodeSettings, SyncPace};
 use crate::engine::turn::{ContactJob, ContactTimer, Turn};
 
 use super::Conversation;
@@ -461,6 +461,32 @@ pub(in crate::engine) fn note_paid(conversation: &mut Conversation, id: MessageI
     if let Some(transmission) = conversation.sent.in_flight.get_mut(&id) {
         transmission.paid = Some(step);
     }
+}
+
+/// How late it is heard that a line asks more: two rounds of asking neighbours, as one may go
+/// unanswered.
+const HEARD_LATE: Millis = Millis(2 * SyncPace::USUAL.steps.0);
+
+/// Nobody is told any longer that a message is in the pool for its life, if `line` is well above
+/// what it left for and may have been asked already: neighbours passed it on only as far as their
+/// lines had something left. It is sent again as before. A line that asks one step more than was
+/// heard is as usual.
+pub(in crate::engine) fn take_back_stay(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    line: Step,
+) {
+    let too_cheap = conversation.sent.in_flight.iter().filter(|(_, transmission)| {
+        transmission.paid.is_some_and(|paid| paid.above() < line)
+            && transmission.sent_at.plus(HEARD_LATE) > turn.env.mono
+    });
+    let too_cheap: Vec<MessageId> = too_cheap.map(|(id, _)| *id).collect();
+    for id in too_cheap {
+        if conversation.sent.state(id) == Some(MessageState::Sent) {
+            conversation.advance(turn, id, MessageState::Unacknowledged);
+        }
+    }
+    turn.settle();
 }
 
 /// Offers another session, unless an offer waits already.
