@@ -183,16 +183,56 @@ fn what_waited_leaves_minutes_apart_and_at_once_with_a_message_that_may_cost_mor
         (0..6).map(|line| busy.say(&format!("line {line}"), None)).collect();
     let have_left =
         |busy: &Busy| waiting.iter().filter(|id| busy.state(**id) != MessageState::Queued).count();
-    let first = waiting[0];
-    busy.town.wait(2, "it is cheaper", |town| town.state(0, first) == MessageState::Delivered);
-    assert!(have_left(&busy) < 6, "not all at once");
-    busy.town
-        .wait(3, "each has its turn", |town| town.state(0, waiting[3]) == MessageState::Delivered);
+    // Cheaper, and not as cheap as usual.
+    while have_left(&busy) == 0 {
+        busy.flood(2, 1);
+    }
+    assert!(have_left(&busy) < 6 && busy.paid() > Step::default(), "not all at once");
+    while have_left(&busy) < 3 {
+        busy.flood(2, 1);
+    }
     if have_left(&busy) < 6 {
         busy.say("at once", Some(Step::MAX));
-        busy.calm(1);
+        busy.flood(1, 1);
     }
     assert_eq!(have_left(&busy), 6);
+    busy.town.assert_sound();
+}
+
+#[test]
+fn at_the_usual_price_what_waited_leaves_within_minutes_and_what_comes_next_with_it() {
+    let mut busy = Busy::new(7);
+    busy.flood(12, 5);
+    let postage = Some(Step::new(1));
+    let waiting: Vec<MessageId> =
+        (0..4).map(|line| busy.say(&format!("line {line}"), postage)).collect();
+    while busy.paid() > Step::default() {
+        busy.calm(10);
+        assert!(busy.town.world.now() < Millis::from_secs(24 * 3_600), "it never falls");
+    }
+    let last = busy.say("and now this", None);
+    busy.calm(8);
+    for message in waiting.into_iter().chain([last]) {
+        assert_eq!(busy.state(message), MessageState::Delivered);
+    }
+    assert_eq!(totals(&busy, 0), NONE);
+    busy.town.assert_sound();
+}
+
+#[test]
+fn what_waited_before_a_restart_leaves_minutes_apart_too() {
+    let mut busy = Busy::new(11);
+    busy.flood(12, 1);
+    let node = busy.town.people[0].node;
+    busy.town.world.partition(&[node]);
+    let waiting: Vec<MessageId> =
+        (0..6).map(|line| busy.say(&format!("line {line}"), None)).collect();
+    busy.town.world.start_over(node);
+    busy.town.world.heal();
+    busy.flood(1, 1);
+    assert!(busy.paid() > Step::default() && busy.paid() <= Step::new(3), "{:?}", busy.paid());
+    let left = waiting.iter().filter(|id| busy.state(**id) != MessageState::Queued).count();
+    assert!((1..4).contains(&left), "{left} of 6 within a minute");
     busy.town.assert_sound();
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use undertone::engine::env::{Env, Millis};
 use undertone::engine::id::{Neighbour, NeighbourId};
 use undertone::engine::price::{AskingPrice, SaidSteps, Share, Step};
+use undertone::engine::settings::SyncPace;
 
 use crate::event::Errand;
 use crate::plan::NEIGHBOURS;
@@ -16,6 +17,10 @@ const SETTLE_TIME: Millis = Millis::from_secs(60);
 pub(crate) struct Person {
     price: AskingPrice,
     pub(crate) relays: [usize; NEIGHBOURS],
+    /// What each neighbour said last, and when that was news.
+    heard: [Option<(SaidSteps, Millis)>; NEIGHBOURS],
+    /// When it last caught up with each.
+    caught_up: [Millis; NEIGHBOURS],
     claims: Vec<Claim>,
     /// For each contact.
     pub(crate) outboxes: BTreeMap<usize, Outbox>,
@@ -99,16 +104,35 @@ impl Person {
         Self {
             price: AskingPrice::default(),
             relays,
+            heard: [None; NEIGHBOURS],
+            caught_up: [Millis(0); NEIGHBOURS],
             claims: Vec::new(),
             outboxes: BTreeMap::new(),
         }
     }
 
     /// Hears what one of its neighbours says.
-    pub(crate) fn hear(&mut self, relay: usize, said: SaidSteps, env: &Env<'_>) {
-        // Each relay is in an address range of its own.
-        self.price.hear(Neighbour::alone(NeighbourId(relay as u64)), said, env.mono);
-        self.price.follow(SaidSteps::default(), env);
+    pub(crate) fn hear(&mut self, at: usize, said: SaidSteps, env: &Env<'_>) {
+        // The same again changes nothing but how long it counts, which is an hour.
+        let is_news = self.heard[at].is_none_or(|(before, when)| {
+            before != said || when.plus(SyncPace::USUAL.every) <= env.mono
+        });
+        if is_news {
+            self.heard[at] = Some((said, env.mono));
+            // Each relay is in an address range of its own.
+            let neighbour = Neighbour::alone(NeighbourId(self.relays[at] as u64));
+            self.price.hear(neighbour, said, env.mono);
+            self.price.follow(SaidSteps::default(), env);
+        }
+    }
+
+    /// Whether it is time to catch up with a neighbour once more, and learn what that holds.
+    pub(crate) fn catches_up(&mut self, at: usize, now: Millis) -> bool {
+        let is_due = self.caught_up[at].plus(SyncPace::USUAL.every) <= now;
+        if is_due {
+            self.caught_up[at] = now;
+        }
+        is_due
     }
 
     /// What it pays at this moment.

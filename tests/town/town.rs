@@ -13,7 +13,7 @@ use undertone::engine::envelope::{
     CheckedEnvelope, Draft, EnvelopeId, Lifetime, Topic, WorkNonce, check_inspected, work,
 };
 use undertone::engine::id::OutgoingId;
-use undertone::engine::price::asking::{LOOK_AGAIN, ONE_BY_ONE};
+use undertone::engine::price::asking::{LOOK_AGAIN, one_by_one};
 use undertone::engine::price::{Share, Step};
 use undertone::engine::settings::{DEFAULT_REPLY_DELAY, DEFAULT_RETRANSMIT_AFTER, SyncPace};
 use undertone::engine::testing::rng::SeededRng;
@@ -249,13 +249,16 @@ impl Town {
         self.counts.wanted += u64::from(self.counts_now());
     }
 
-    /// Hears one of the neighbours, and learns what it holds.
+    /// Hears one of the neighbours, and now and then learns what it holds.
     fn hear(&mut self, person: usize, at: usize) {
         let (now, wall) = (self.now, self.wall());
         let somebody = &mut self.people[person];
         let relay = &mut self.relays[somebody.relays[at]];
         let said = relay.say(now, wall);
-        somebody.hear(somebody.relays[at], said, &Env::new(now, wall, &mut self.chance));
+        somebody.hear(at, said, &Env::new(now, wall, &mut self.chance));
+        if !somebody.catches_up(at, now) {
+            return;
+        }
         let sent = &self.sent;
         let known = somebody.learn(at, now, |number| {
             let of = &sent[number];
@@ -341,7 +344,7 @@ impl Town {
         self.after(searched, Event::Publish(errand, Rc::new(parcel)));
         let pause = match pace {
             Pace::AtOnce => Millis(0),
-            Pace::OneByOne => self.exponential(ONE_BY_ONE),
+            Pace::OneByOne => self.exponential(one_by_one(step)),
         };
         self.after(searched.plus(pause), Event::Look(person, to));
     }

@@ -176,6 +176,9 @@ impl Conversation {
             turn.outbox.push_for(self.id, ContactJob::Offer);
         }
         self.schedule_send(turn);
+        if self.sent.has_queued() {
+            turn.outbox.line_up(self.id);
+        }
         self.offer_if_needed(turn);
         // The window is held up by its oldest message, and a node that never runs long enough for a
         // whole backoff would never send it again. Not before half its wait is over, though, or a

@@ -4,8 +4,8 @@
 //! Every envelope pays exactly what is asked of its life at the moment ([`AskingPrice`]): when its
 //! search begins, and once more when it is published, if the price rose meanwhile. What may not
 //! cost so much is set aside and looked at again after hours, drawn each time; nothing of it is
-//! encrypted until then. What waited so leaves one by one, minutes apart: all who wait would
-//! otherwise send all they have before any of them can hear how full it became.
+//! encrypted until then. What waited so leaves one by one, minutes apart ([`one_by_one`]): all who
+//! wait would otherwise send all they have before any of them can hear how full it became.
 //!
 //! One envelope is on its way at a time, and none is begun while no neighbour could take it. So at
 //! most one message is encrypted and not published, it is always the last of its conversation, and
@@ -18,7 +18,7 @@ use crate::engine::conversation::{Budget, Need, Stay};
 use crate::engine::env::Millis;
 use crate::engine::envelope::{CheckedEnvelope, Draft, EnvelopeId, Lifetime, WorkNonce, check};
 use crate::engine::id::{ContactId, OutgoingId};
-use crate::engine::price::asking::{LOOK_AGAIN, ONE_BY_ONE};
+use crate::engine::price::asking::{LOOK_AGAIN, one_by_one};
 use crate::engine::price::{AskingPrice, Step};
 use crate::engine::record::{EnvelopePurpose, OutgoingRecord, Record, RecordKey};
 use crate::engine::relay::Relay;
@@ -68,7 +68,7 @@ impl Publisher<'_> {
                 continue;
             };
             if let Some(contact) = contact_of(job)
-                && !leaves(turn, contact, job)
+                && !leaves(turn, contact, (job, step))
             {
                 continue;
             }
@@ -252,15 +252,15 @@ impl Publisher<'_> {
 }
 
 /// Whether a job that may be paid for has its turn; if not, it is set aside.
-fn leaves(turn: &mut Turn<'_, '_>, contact: ContactId, job: Job) -> bool {
+fn leaves(turn: &mut Turn<'_, '_>, contact: ContactId, (job, asked): (Job, Step)) -> bool {
     let leave = turn.outbox.leave(contact);
     match leave {
         // Whatever else waits for this contact may cost as much.
         Leave::Now => turn.outbox.resume(contact),
-        Leave::Alone => look_after(turn, contact, ONE_BY_ONE),
+        Leave::Alone => look_after(turn, contact, one_by_one(asked)),
         Leave::Later => {
             turn.outbox.set_aside(contact, job);
-            look_after(turn, contact, ONE_BY_ONE);
+            look_after(turn, contact, one_by_one(asked));
         }
     }
     leave != Leave::Later

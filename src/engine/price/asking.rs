@@ -26,13 +26,17 @@ const RAISED: Millis = Millis::from_secs(1_800);
 /// hour, 11 to 15 % with four.
 pub const LOOK_AGAIN: Millis = Millis::from_secs(4 * 3_600);
 
-/// The mean time between two envelopes to one contact of those that waited: drawn each time,
-/// exponential.
+/// The mean time between two envelopes to one contact of those that waited, while this step is
+/// asked: drawn each time, exponential. Five minutes; half a minute at the usual price, for which
+/// there is room.
 ///
 /// What waited for hours may wait for minutes more. Sent one after the other they would all come
 /// before any of their senders can have heard how full it became: in a simulation of five times the
 /// demand 5 % of what was sent came too late for the room or the line, and 0.1 % so (`tests/town`).
-pub const ONE_BY_ONE: Millis = Millis::from_secs(300);
+#[must_use]
+pub fn one_by_one(asked: Step) -> Millis {
+    Millis::from_secs(if asked == Step::default() { 30 } else { 300 })
+}
 
 /// Voices of which the middle one counts; of fewer, the lowest, so that one liar costs nothing.
 const ENOUGH: usize = 3;

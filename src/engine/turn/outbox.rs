@@ -49,7 +49,8 @@ pub(in crate::engine) struct Outbox {
     /// Jobs for which the price is too high, or that wait behind one for which it is. By contact, each
     /// at most once, so bounded as jobs are.
     aside: BTreeMap<ContactId, BTreeSet<Job>>,
-    /// Contacts for whom something waited for a lower price: what is for them leaves one by one.
+    /// Contacts for whom something waited for a lower price, or may have before a restart: what is
+    /// for them leaves one by one.
     paced: BTreeMap<ContactId, Pace>,
     /// Contacts of which something was set aside or taken up again since that was told, or for which
     /// another price may be paid.
@@ -147,6 +148,11 @@ impl Outbox {
     /// Has what is for a contact leave one by one, as something waits for a lower price.
     pub(in crate::engine) fn slow_down(&mut self, contact: ContactId) {
         self.paced.insert(contact, Pace::Later);
+    }
+
+    /// Has what is for a contact leave one by one: it waited, perhaps for a lower price.
+    pub(in crate::engine) fn line_up(&mut self, contact: ContactId) {
+        self.paced.insert(contact, Pace::Next);
     }
 
     /// Queues again what was set aside for a contact: one of it may leave. With nothing left, what
