@@ -29,8 +29,15 @@ pub enum Command {
         key: PublicKey,
         /// The contact's local name.
         petname: String,
-        /// The highest step to pay for the offer, and for whatever goes to the contact until it is
-        /// answered; `None`: as the node's settings say.
+        /// The highest step to pay for whatever goes to the contact, the offer first; `None`: as the
+        /// node's settings say.
+        highest: Option<Step>,
+    },
+    /// Say what may be paid for whatever goes to a contact, from here on.
+    LimitContact {
+        /// The contact.
+        contact: ContactId,
+        /// The highest step; `None`: as the node's settings say.
         highest: Option<Step>,
     },
     /// Give a contact another local name.
@@ -151,6 +158,7 @@ opaque_debug!(
         CreateIdentity,
         DeleteIdentity,
         AddContact,
+        LimitContact,
         RenameContact,
         RemoveContact,
         Block,

@@ -95,8 +95,8 @@ pub struct ContactView {
     /// When this device restored them from a backup; `None` again once a confirmed session brings a
     /// message from them.
     pub restored: Option<UnixSeconds>,
-    /// The highest step that is paid for the messages on their way to them, if it is not that of the
-    /// node's settings.
+    /// The highest step that is paid for what goes to them, if it is not that of the node's settings.
+    /// A message may have one of its own.
     pub highest: Option<Step>,
     /// What waits for a lower price.
     pub waiting: Arc<BTreeSet<WaitingForPrice>>,

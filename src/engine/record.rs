@@ -134,10 +134,13 @@ pub struct ContactRecord {
     /// When this device restored them from a backup; `None` again once a confirmed session brings a
     /// message from them.
     pub restored: Option<UnixSeconds>,
+    /// The highest step to pay for what goes to them; `None`: as the node's settings say.
+    pub highest: Option<Step>,
 }
 
 opaque_debug!(struct ContactRecord {
     id, identity, key, petname, state, sent, received, offer, trust, read_receipts, restored,
+    highest,
 });
 
 /// A contact as homes store it.
@@ -156,14 +159,41 @@ struct StoredContact {
     restored: Option<UnixSeconds>,
 }
 
-/// The state of a contact as homes store it. The first three are older than prices; the last is that
-/// of an active one whose pending offer has a highest step of its own.
+/// The state of a contact as homes store it. The first three are older than prices; the others are
+/// those of contacts with a highest step of their own.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 enum StoredContactState {
     Active,
     Inactive,
     Blocked,
     ActiveUpTo(u8),
+    InactiveUpTo(u8),
+    BlockedUpTo(u8),
+}
+
+impl StoredContactState {
+    const fn of(state: ContactState, highest: Option<Step>) -> Self {
+        match (state, highest) {
+            (ContactState::Active, None) => Self::Active,
+            (ContactState::Inactive, None) => Self::Inactive,
+            (ContactState::Blocked, None) => Self::Blocked,
+            (ContactState::Active, Some(step)) => Self::ActiveUpTo(step.get()),
+            (ContactState::Inactive, Some(step)) => Self::InactiveUpTo(step.get()),
+            (ContactState::Blocked, Some(step)) => Self::BlockedUpTo(step.get()),
+        }
+    }
+
+    fn parts(self) -> (ContactState, Option<Step>) {
+        let up_to = |step| Some(Step::new(step));
+        match self {
+            Self::Active => (ContactState::Active, None),
+            Self::Inactive => (ContactState::Inactive, None),
+            Self::Blocked => (ContactState::Blocked, None),
+            Self::ActiveUpTo(step) => (ContactState::Active, up_to(step)),
+            Self::InactiveUpTo(step) => (ContactState::Inactive, up_to(step)),
+            Self::BlockedUpTo(step) => (ContactState::Blocked, up_to(step)),
+        }
+    }
 }
 
 impl From<StoredContact> for ContactRecord {
@@ -176,22 +206,12 @@ impl From<StoredContact> for ContactRecord {
             state,
             sent,
             received,
-            mut offer,
+            offer,
             trust,
             read_receipts,
             restored,
         } = stored;
-        let state = match state {
-            StoredContactState::Active => ContactState::Active,
-            StoredContactState::Inactive => ContactState::Inactive,
-            StoredContactState::Blocked => ContactState::Blocked,
-            StoredContactState::ActiveUpTo(step) => {
-                if let Some(offer) = &mut offer {
-                    offer.highest = Some(Step::new(step));
-                }
-                ContactState::Active
-            }
-        };
+        let (state, highest) = state.parts();
         Self {
             id,
             identity,
@@ -204,6 +224,7 @@ impl From<StoredContact> for ContactRecord {
             trust,
             read_receipts,
             restored,
+            highest,
         }
     }
 }
@@ -222,15 +243,9 @@ impl From<ContactRecord> for StoredContact {
             trust,
             read_receipts,
             restored,
+            highest,
         } = record;
-        let highest = offer.as_ref().and_then(|offer| offer.highest);
-        let state = match (state, highest) {
-            (ContactState::Active, None) => StoredContactState::Active,
-            (ContactState::Active, Some(step)) => StoredContactState::ActiveUpTo(step.get()),
-            // Neither has a pending offer.
-            (ContactState::Inactive, _) => StoredContactState::Inactive,
-            (ContactState::Blocked, _) => StoredContactState::Blocked,
-        };
+        let state = StoredContactState::of(state, highest);
         Self {
             id,
             identity,
@@ -359,10 +374,6 @@ pub struct PendingOffer {
     pub offer: Offer,
     /// Sendings so far.
     pub attempts: u32,
-    /// The highest step to pay for it; `None`: as the node's settings say. Stored with the state of
-    /// its contact.
-    #[serde(skip)]
-    pub highest: Option<Step>,
 }
 
 /// One session with one contact. Holds ratchet keys.

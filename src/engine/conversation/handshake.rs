@@ -11,7 +11,6 @@ use crate::engine::envelope::Topic;
 use crate::engine::envelope::wire::MAX_TTL;
 use crate::engine::event::SessionStatus;
 use crate::engine::id::ContactId;
-use crate::engine::price::Step;
 use crate::engine::record::{PendingOffer, Record, RecordKey, SessionRecord};
 use crate::engine::secret::opaque_debug;
 use crate::engine::session::{
@@ -134,17 +133,8 @@ impl Handshake {
     /// Makes an offer, in place of a pending one. Returns the sessions evicted for its session.
     pub(super) fn offer(&mut self, turn: &mut Turn<'_, '_>) -> Vec<SessionId> {
         let (offer, session) = Offer::new(turn.env, &self.own, &self.key, turn.settings.window);
-        // One that is out of date is the same request for a person, who said what it may cost.
-        let highest = self.pending.as_ref().and_then(|pending| pending.highest);
-        self.pending = Some(Box::new(PendingOffer { offer, attempts: 0, highest }));
+        self.pending = Some(Box::new(PendingOffer { offer, attempts: 0 }));
         self.add(turn, session)
-    }
-
-    /// Says what the pending offer may cost.
-    pub(super) fn limit_offer(&mut self, highest: Option<Step>) {
-        if let Some(pending) = &mut self.pending {
-            pending.highest = highest;
-        }
     }
 
     /// Seals the pending offer afresh; `None` if there is none.

@@ -31,14 +31,16 @@ mod sessions;
 mod tests;
 mod verification;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::env::{Millis, UnixSeconds};
 use crate::engine::envelope::Lifetime;
-use crate::engine::event::{ContactView, Event, SessionStatus};
+use crate::engine::event::{ContactView, Event, SessionStatus, WaitingForPrice};
 use crate::engine::id::{ContactId, IdentityId, MessageId};
+use crate::engine::price::Step;
 use crate::engine::record::{
     ContactRecord, ContactState, EnvelopePurpose, MessageRecord, MessageState, Record,
     StoredDirection,
@@ -47,7 +49,7 @@ use crate::engine::secret::opaque_debug;
 use crate::engine::session::{ReceivedOffer, Session, SessionId};
 use crate::engine::turn::{ContactJob, ContactTimer, Turn};
 
-pub(in crate::engine) use commands::{ContactCommand, check_text, offer_up_to, remove};
+pub(in crate::engine) use commands::{ContactCommand, check_text, remove};
 pub use price_wait::PriceWaitTotals;
 pub(in crate::engine) use price_wait::{add_waiting, tell_price_wait};
 pub use receipts::MAX_AWAITED_RECEIPTS;
@@ -64,7 +66,6 @@ pub(in crate::engine) use sessions::{MAX_CLOCK_DIFFERENCE, Sessions};
 pub use verification::MAX_VERIFICATION_ATTEMPTS;
 
 use handshake::Handshake;
-use price_wait::PriceWait;
 use receipts::Receipts;
 use receive_window::{GapChange, ReceiveWindow};
 use retransmit::Retransmission;
@@ -81,18 +82,20 @@ pub(in crate::engine) struct Conversation {
     /// When this device restored the contact from a backup; `None` again once a confirmed session
     /// brings a message from it.
     restored: Option<UnixSeconds>,
+    /// The highest step to pay for what goes to the contact, if it is not that of the settings.
+    highest: Option<Step>,
     handshake: Handshake,
     sent: SendWindow,
     received: ReceiveWindow,
     receipts: Receipts,
     verification: Verification,
-    /// As of the last turn with an input.
-    price_wait: PriceWait,
+    /// What waits for a lower price, as it was told last.
+    waiting: Arc<BTreeSet<WaitingForPrice>>,
 }
 
 opaque_debug!(struct Conversation {
-    id, identity, petname, state, restored, handshake, sent, received, receipts, verification,
-    price_wait,
+    id, identity, petname, state, restored, highest, handshake, sent, received, receipts,
+    verification, waiting,
 });
 
 /// The part of a contact that the messenger searches by.
@@ -112,19 +115,21 @@ impl Conversation {
     /// Builds the conversation from its stored record, under our identity `own`. Sessions and
     /// messages are restored one by one afterwards.
     pub(in crate::engine) fn new(own: Arc<Identity>, record: ContactRecord) -> Self {
-        let ContactRecord { id, identity, key, petname, state, restored, offer, .. } = record;
+        let ContactRecord { id, identity, key, petname, state, restored, highest, offer, .. } =
+            record;
         Self {
             id,
             identity,
             petname,
             state,
             restored,
+            highest,
             handshake: Handshake::new(id, own, key, offer),
             sent: SendWindow::new(record.sent),
             received: ReceiveWindow::new(record.received),
             receipts: Receipts::new(record.read_receipts),
             verification: Verification::new(record.trust),
-            price_wait: PriceWait::default(),
+            waiting: Arc::default(),
         }
     }
 
@@ -210,6 +215,7 @@ impl Conversation {
             trust: self.verification.trust(),
             read_receipts: self.receipts.enabled(),
             restored: self.restored,
+            highest: self.highest,
         }
     }
 
@@ -232,8 +238,8 @@ impl Conversation {
             missing: self.received.missing(),
             read_receipts: self.receipts.enabled(),
             restored: self.restored,
-            highest: self.price_wait.highest,
-            waiting: Arc::clone(&self.price_wait.waiting),
+            highest: self.highest,
+            waiting: Arc::clone(&self.waiting),
         }
     }
 

@@ -8,22 +8,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::engine::event::WaitingForPrice;
-use crate::engine::price::Step;
 use crate::engine::record::{EnvelopePurpose, MessageState};
 use crate::engine::turn::{ContactJob, Job, Turn};
 
 use super::Conversation;
 use super::handshake::SendingSession;
-use super::send::{Need, lifetime_of, need, said_highest};
-
-/// What may be paid for messages to a contact, and what waits, as it was told last.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct PriceWait {
-    /// The highest step for messages, if it is not the usual one.
-    pub(super) highest: Option<Step>,
-    /// What waits for a lower price.
-    pub(super) waiting: Arc<BTreeSet<WaitingForPrice>>,
-}
+use super::send::{Need, lifetime_of, need};
 
 /// How much of ours waits for a lower price. Totals of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,22 +28,19 @@ pub struct PriceWaitTotals {
     pub answers: usize,
 }
 
-/// Tells front ends what waits for a lower price, and what may be paid, if that is not what they
-/// were told last.
+/// Tells front ends what waits for a lower price, if that is not what they were told last.
 pub(in crate::engine) fn tell_price_wait(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
     forget_needless(conversation, turn);
-    let usual = turn.settings.highest_step;
-    let highest = said_highest(conversation, usual).filter(|highest| *highest != usual);
-    let now = PriceWait { highest, waiting: Arc::new(waiting(conversation, turn)) };
-    if conversation.price_wait != now {
-        conversation.price_wait = now;
+    let now = waiting(conversation, turn);
+    if *conversation.waiting != now {
+        conversation.waiting = Arc::new(now);
         conversation.emit(turn);
     }
 }
 
 /// Adds what waits of this contact.
 pub(in crate::engine) fn add_waiting(conversation: &Conversation, totals: &mut PriceWaitTotals) {
-    for waiting in conversation.price_wait.waiting.iter() {
+    for waiting in conversation.waiting.iter() {
         match waiting {
             WaitingForPrice::Request(_) => totals.requests += 1,
             WaitingForPrice::Messages => totals.messages += conversation.sent.queue.len(),

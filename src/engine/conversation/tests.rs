@@ -51,6 +51,7 @@ impl Side {
             trust: Trust::Unverified,
             read_receipts: false,
             restored: None,
+            highest: None,
         };
         Self {
             conversation: Conversation::new(own, record),

@@ -185,10 +185,11 @@ mod tests {
                 state: ContactState::Active,
                 sent: SendSequence { epoch: 3, next: 4 },
                 received: vec![ReceiveSequence { epoch: 5, next: 6, sack: 7, read_up_to: 2 }],
-                offer: Some(Box::new(PendingOffer { offer, attempts: 2, highest: None })),
+                offer: Some(Box::new(PendingOffer { offer, attempts: 2 })),
                 trust: Trust::Verified { at: NOW, by: VerificationMethod::Sas },
                 read_receipts: true,
                 restored: None,
+                highest: None,
             }),
             Record::Session(SessionRecord { contact: ContactId(2), session: Box::new(session) }),
             Record::Request(RequestRecord {

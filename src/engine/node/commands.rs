@@ -36,6 +36,9 @@ impl Messenger {
             Command::AddContact { identity, key, petname, highest } => {
                 self.add_contact(turn, pool, (identity, key), (petname, highest))
             }
+            Command::LimitContact { contact, highest } => {
+                self.tell(turn, contact, ContactCommand::Limit { highest })
+            }
             Command::RenameContact { contact, petname } => {
                 let identity = self.find(contact)?.card().identity;
                 // Names are unique within an identity, or a person could take one contact for
@@ -52,7 +55,7 @@ impl Messenger {
             Command::Block { contact } => self.tell(turn, contact, ContactCommand::Block),
             Command::Unblock { contact } => self.tell(turn, contact, ContactCommand::Unblock),
             Command::AcceptRequest { request, petname } => {
-                self.accept_request(turn, pool, request, petname)
+                self.accept_request(turn, pool, request, (petname, None))
             }
             Command::DeclineRequest { request } => {
                 // The offer stays in the replay cache, so copies of it on their way ask nobody
@@ -199,11 +202,11 @@ impl Messenger {
         // Both may have added each other at once. Then their request is accepted, instead of two
         // offers that cross.
         if let Some(request) = self.roster.request_by_key(identity, &key) {
-            return self.accept_request(turn, pool, request, petname);
+            return self.accept_request(turn, pool, request, (petname, highest));
         }
-        let contact = self.new_contact(turn, (identity, key), petname)?;
+        let contact = self.new_contact(turn, (identity, key), (petname, highest))?;
         if let Some(conversation) = self.conversations.get_mut(&contact) {
-            conversation::offer_up_to(conversation, turn, highest);
+            conversation.start_offer(turn);
         }
         Ok(Reply::Contact(contact))
     }
@@ -242,7 +245,7 @@ impl Messenger {
         &mut self,
         turn: &mut Turn<'_, '_>,
         (identity, key): (IdentityId, PublicKey),
-        petname: String,
+        (petname, highest): (String, Option<Step>),
     ) -> Result<ContactId, CommandError> {
         self.check_petname(identity, &petname, None)?;
         if self.conversations.len() >= MAX_CONTACTS {
@@ -261,6 +264,7 @@ impl Messenger {
             trust: Trust::Unverified,
             read_receipts: false,
             restored: None,
+            highest,
         };
         let id = record.id;
         self.conversations.insert(id, Conversation::new(Arc::clone(own), record));
@@ -272,11 +276,11 @@ impl Messenger {
         turn: &mut Turn<'_, '_>,
         pool: &Pool,
         request: RequestId,
-        petname: String,
+        (petname, highest): (String, Option<Step>),
     ) -> Result<Reply, CommandError> {
         let record = self.roster.request(request)?;
         let (identity, key) = (record.identity, record.offer.from());
-        let contact = self.new_contact(turn, (identity, key), petname)?;
+        let contact = self.new_contact(turn, (identity, key), (petname, highest))?;
         // Only after everything that can fail: a refused command leaves the request waiting.
         let offer = self.roster.take_request(request)?.offer;
         turn.erase(RecordKey::Request(request));

@@ -68,6 +68,7 @@ fn store(messages: impl IntoIterator<Item = Record>) -> Store {
             trust: Trust::Unverified,
             read_receipts: false,
             restored: None,
+            highest: None,
         }),
         Record::Session(SessionRecord { contact: ContactId(2), session: Box::new(session) }),
         Record::Replay(ReplayRecord { offer: OfferId([9; 32]), until: NOW }),

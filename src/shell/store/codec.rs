@@ -90,6 +90,7 @@ mod tests {
 
     use super::*;
     use crate::engine::price::Step;
+    use crate::engine::record::ContactState;
     use crate::shell::store::tests::fixtures::{self, unhex};
 
     /// Every record kind, with the bytes it must have for as long as stores exist.
@@ -134,12 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_a_request_is_stored_with_the_state_of_its_contact() {
+    fn the_limit_of_a_contact_is_stored_with_its_state() {
         let [_, usual, _, _] = fixtures::handshake();
         let row = encode(&usual).unwrap();
-        for step in 0..=Step::MAX.get() {
+        let states = [ContactState::Active, ContactState::Inactive, ContactState::Blocked];
+        for (step, state) in (0..=Step::MAX.get()).zip(states.into_iter().cycle()) {
             let Record::Contact(mut limited) = usual.clone() else { panic!("not a contact") };
-            limited.offer.as_mut().unwrap().highest = Some(Step::new(step));
+            (limited.highest, limited.state) = (Some(Step::new(step)), state);
             let limited = Record::Contact(limited);
             let longer = encode(&limited).unwrap();
             assert_eq!(decode(&longer).unwrap(), limited);

@@ -17,7 +17,7 @@ use crate::engine::turn::{ContactJob, ContactTimer, Turn};
 
 use super::Conversation;
 use super::retransmit::Retransmission;
-use super::send::{queue_farewell, said_highest};
+use super::send::{last_highest, queue_farewell, usual_highest};
 use super::send_window::Withdrawn;
 use super::verification::{self, Comparison};
 
@@ -50,6 +50,11 @@ pub(in crate::engine) enum ContactCommand {
         /// Whether receipts are exchanged.
         on: bool,
     },
+    /// Say what may be paid for what goes to it.
+    Limit {
+        /// The highest step; `None`: as the settings say.
+        highest: Option<Step>,
+    },
     /// Erase a message here.
     EraseMessage(MessageId),
     /// Withdraw a message that was not published.
@@ -74,6 +79,7 @@ opaque_debug!(
         Say,
         MarkRead,
         SetReadReceipts,
+        Limit,
         EraseMessage,
         Cancel,
         Retry,
@@ -124,6 +130,7 @@ impl ContactCommand {
                     conversation.emit(turn);
                 }
             }
+            Self::Limit { highest } => limit(conversation, turn, highest),
             Self::EraseMessage(id) => erase_message(conversation, turn, id)?,
             Self::Cancel(id) => cancel(conversation, turn, id)?,
             Self::Retry(id) => retry(conversation, turn, id)?,
@@ -159,17 +166,17 @@ pub(in crate::engine) fn remove(mut conversation: Conversation, turn: &mut Turn<
     turn.emit(Event::ContactRemoved(contact));
 }
 
-/// Offers a session to a contact that was just added, for at most this step, or the usual one.
-pub(in crate::engine) fn offer_up_to(
-    conversation: &mut Conversation,
-    turn: &mut Turn<'_, '_>,
-    highest: Option<Step>,
-) {
-    conversation.start_offer(turn);
-    conversation.handshake.limit_offer(highest);
+/// Says what may be paid for all that goes to the contact from here on. If that is more, whatever
+/// waits for a lower price is looked at again.
+fn limit(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, highest: Option<Step>) {
+    let before = usual_highest(conversation, turn.settings);
+    conversation.highest = highest;
     conversation.put(turn);
     turn.settle();
-    turn.outbox.note_repriced(conversation.id);
+    if usual_highest(conversation, turn.settings) > before {
+        turn.outbox.free(conversation.id);
+    }
+    conversation.emit(turn);
 }
 
 /// Whether a text may be sent to the contact at all.
@@ -198,11 +205,11 @@ fn say(
     turn.put(Record::Message(message.clone()));
     turn.settle();
     turn.emit(Event::Message(message.view()));
-    let usual = turn.settings.highest_step;
-    let before = said_highest(conversation, usual).unwrap_or(usual);
+    let before = last_highest(conversation, turn.settings);
     conversation.sent.accept(message);
-    // What waits for a lower price goes along with a message that may cost more.
-    if said_highest(conversation, usual) > Some(before) {
+    // What waits for a lower price goes along with a message that may cost more. The last one
+    // before it is one that may cost least.
+    if last_highest(conversation, turn.settings) > before {
         turn.outbox.free(conversation.id);
     }
     conversation.schedule_send(turn);

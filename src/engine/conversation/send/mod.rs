@@ -9,7 +9,7 @@ use crate::engine::env::Millis;
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{MessageId, OutgoingId};
 use crate::engine::price::Step;
-use crate::engine::record::{EnvelopePurpose, MessageState, OutgoingRecord, Record};
+use crate::engine::record::{EnvelopePurpose, MessageRecord, MessageState, OutgoingRecord, Record};
 use crate::engine::session::{Content, Payload, SealedBody, Session, SessionId};
 use crate::engine::settings::{NodeSettings, SyncPace};
 use crate::engine::turn::{ContactJob, ContactTimer, Turn};
@@ -411,39 +411,51 @@ fn purpose_of(conversation: &Conversation, job: ContactJob) -> Option<EnvelopePu
     }
 }
 
-/// The highest step that may be paid for an envelope to the contact: what may be paid for any
-/// message on its way to them, or for our request, may be paid for all that goes to them. One that
-/// was sent again, the request before it and the acknowledgements would hold it up otherwise.
-///
-/// So one of which its writer said that it may cost less than is usual pays more only beside one
-/// that may.
+/// The highest step that may be paid for an envelope to the contact. What may be paid for a message,
+/// if its writer said it, and for all that goes to the contact otherwise; and what may be paid for a
+/// message behind it, which it would hold up: a later message takes along those before it, the
+/// request and the acknowledgements. None takes along one that was written after it.
 pub(in crate::engine) fn highest(
     conversation: &Conversation,
     settings: &NodeSettings,
     purpose: EnvelopePurpose,
 ) -> Step {
-    let usual = settings.highest_step;
-    let said = said_highest(conversation, usual);
-    let own = match purpose {
-        EnvelopePurpose::Message(..) => said,
-        EnvelopePurpose::Offer(_) => {
-            let offer = conversation.handshake.pending().and_then(|pending| pending.highest);
-            said.max(Some(offer.unwrap_or(usual)))
+    let usual = usual_highest(conversation, settings);
+    let all = unfinished(conversation);
+    let most = |step: Step, message: &MessageRecord| step.max(said_highest(message, usual));
+    match purpose {
+        EnvelopePurpose::Message(_, id) => {
+            let own = conversation.sent.message(id).map_or(usual, |own| said_highest(own, usual));
+            all.skip_while(|message| message.id != id).fold(own, most)
         }
-        EnvelopePurpose::Control(_) | EnvelopePurpose::Junk => said.max(Some(usual)),
-    };
-    own.unwrap_or(usual)
+        EnvelopePurpose::Offer(_) | EnvelopePurpose::Control(_) | EnvelopePurpose::Junk => {
+            all.fold(usual, most)
+        }
+    }
 }
 
-/// The highest step of the messages that are queued or not acknowledged, and of the pending offer if
-/// it has one of its own; `usual` is that of messages whose writer did not say. `None` if there are
-/// none.
-pub(super) fn said_highest(conversation: &Conversation, usual: Step) -> Option<Step> {
+/// The highest step of the last message to the contact that is not done with, or the usual one if
+/// all are.
+pub(super) fn last_highest(conversation: &Conversation, settings: &NodeSettings) -> Step {
+    let usual = usual_highest(conversation, settings);
+    unfinished(conversation).last().map_or(usual, |last| said_highest(last, usual))
+}
+
+/// The highest step of whatever to the contact has none of its own.
+pub(super) fn usual_highest(conversation: &Conversation, settings: &NodeSettings) -> Step {
+    conversation.highest.unwrap_or(settings.highest_step)
+}
+
+/// The highest step that the writer of a message said for it, or the usual one.
+fn said_highest(message: &MessageRecord, usual: Step) -> Step {
+    message.postage.highest.unwrap_or(usual)
+}
+
+/// The messages that are queued or not acknowledged, in their order.
+fn unfinished(conversation: &Conversation) -> impl DoubleEndedIterator<Item = &MessageRecord> {
     let sent = &conversation.sent;
-    let unfinished = sent.queue.iter().chain(sent.unacked.values());
-    let messages = unfinished.filter_map(|id| sent.message(*id));
-    let messages = messages.map(|message| message.postage.highest.unwrap_or(usual)).max();
-    messages.max(conversation.handshake.pending().and_then(|pending| pending.highest))
+    let all = sent.unacked.values().chain(sent.queue.iter());
+    all.filter_map(|id| sent.message(*id))
 }
 
 /// Whether it was never noted that a message of ours left, though it is encrypted.

@@ -7,9 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::command::Reply;
 use crate::engine::conversation::tests::{Side, established, pair, settle};
-use crate::engine::conversation::{
-    ContactCommand, PriceWaitTotals, add_waiting, offer_up_to, tell_price_wait,
-};
+use crate::engine::conversation::{ContactCommand, PriceWaitTotals, add_waiting, tell_price_wait};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Postage;
 use crate::engine::event::{SessionStatus, WaitingForPrice};
@@ -25,6 +23,13 @@ fn begun(side: &mut Side, job: ContactJob) -> OutgoingRecord {
 /// A message that was published and reached nobody.
 fn lost(side: &mut Side, text: &str) -> MessageId {
     let id = side.say(text);
+    let record = begun(side, ContactJob::SendNext);
+    side.publish(&record);
+    id
+}
+
+fn lost_up_to(side: &mut Side, text: &str, highest: price::Step) -> MessageId {
+    let id = say_up_to(side, text, highest);
     let record = begun(side, ContactJob::SendNext);
     side.publish(&record);
     id
@@ -664,10 +669,11 @@ fn a_message_that_may_cost_less_than_is_usual_pays_more_only_beside_one_that_may
 }
 
 #[test]
-fn an_offer_may_have_a_limit_of_its_own_and_what_needs_its_session_waits_until_it_has_left() {
+fn a_contact_may_have_a_limit_and_what_needs_the_session_of_an_offer_waits_until_it_has_left() {
     let (mut one, _) = pair(175);
     let (usual, dear) = (one.settings.highest_step, price::Step::new(6));
-    one.turn(|conversation, turn| offer_up_to(conversation, turn, Some(dear)));
+    one.turn(Conversation::start_offer);
+    limit(&mut one, Some(dear));
     let id = one.say("hello");
     assert_eq!(most(&one, ContactJob::Offer), Some(dear));
     let next = |side: &Side| need(&side.conversation, &side.settings, ContactJob::SendNext);
@@ -704,12 +710,79 @@ fn front_ends_are_told_what_waits_for_a_price_once_and_nothing_that_is_not_neede
     // Nothing came that could be acknowledged.
     let told = [WaitingForPrice::Messages, WaitingForPrice::Again(sent)];
     assert!(view.waiting.iter().copied().eq(told), "{:?}", view.waiting);
-    assert_eq!(view.highest, None, "it is the usual one");
     let mut totals = PriceWaitTotals::default();
     add_waiting(&one.conversation, &mut totals);
     assert_eq!(totals, PriceWaitTotals { messages: 1, retries: 1, requests: 0, answers: 0 });
     say_up_to(&mut one, "at any price", price::Step::MAX);
     one.turn(tell_price_wait);
     let view = one.conversation.view();
-    assert_eq!((view.highest, view.waiting.len()), (Some(price::Step::MAX), 0), "all go along");
+    assert_eq!((view.highest, view.waiting.len()), (None, 0), "all go along");
+}
+
+#[test]
+fn a_message_takes_along_those_before_it_and_none_that_was_written_after_it() {
+    let (mut one, _) = established(179);
+    let (usual, least) = (one.settings.highest_step, price::Step::new(0));
+    let dear = lost_up_to(&mut one, "at any price", price::Step::MAX);
+    let cheap = say_up_to(&mut one, "at the floor", least);
+    assert_eq!(most(&one, ContactJob::Retransmit(dear)), Some(price::Step::MAX));
+    assert_eq!(most(&one, ContactJob::SendNext), Some(least), "its writer said so");
+    // Acknowledgements are for all of it.
+    one.say("as usual");
+    assert_eq!(most(&one, ContactJob::SendNext), Some(usual));
+    let contact = one.conversation.id;
+    let next = Job::Contact(contact, ContactJob::SendNext);
+    while one.workspace.outbox.pop().is_some() {}
+    one.workspace.outbox.set_aside(contact, next);
+    // More than the last one, though not more than the first.
+    say_up_to(&mut one, "at twice the usual", usual.above());
+    assert_eq!(one.workspace.outbox.aside(contact).count(), 0, "it is looked at again");
+    assert_eq!(most(&one, ContactJob::SendNext), Some(usual.above()));
+    assert!(one.conversation.sent.message(cheap).is_some());
+}
+
+#[test]
+fn a_limit_of_a_contact_is_for_all_that_goes_to_it_and_frees_what_waits_at_once() {
+    let (mut one, mut other) = established(181);
+    let (usual, least) = (one.settings.highest_step, price::Step::new(0));
+    let sent = lost(&mut one, "sent");
+    one.say("queued");
+    other.say("to acknowledge");
+    other.send().iter().for_each(|record| one.receive(record));
+    let contact = one.conversation.id;
+    let jobs = [ContactJob::SendNext, ContactJob::Retransmit(sent), ContactJob::Acknowledge];
+    let set_aside = |side: &mut Side| {
+        while side.workspace.outbox.pop().is_some() {}
+        for job in jobs {
+            side.workspace.outbox.set_aside(contact, Job::Contact(contact, job));
+        }
+        side.turn(tell_price_wait);
+        assert_eq!(side.conversation.view().waiting.len(), jobs.len());
+    };
+    set_aside(&mut one);
+    limit(&mut one, Some(least));
+    assert_eq!(
+        one.workspace.outbox.aside(contact).count(),
+        jobs.len(),
+        "it is no more than before"
+    );
+    assert!(jobs.iter().all(|job| most(&one, *job) == Some(least)));
+    limit(&mut one, Some(price::Step::MAX));
+    one.turn(tell_price_wait);
+    let view = one.conversation.view();
+    assert_eq!((view.highest, view.waiting.len()), (Some(price::Step::MAX), 0));
+    assert!(jobs.iter().all(|job| most(&one, *job) == Some(price::Step::MAX)));
+    // It stays, over a restart and for what is said later, until another is said.
+    one.restart();
+    one.say("later");
+    assert_eq!(most(&one, ContactJob::SendNext), Some(price::Step::MAX));
+    limit(&mut one, None);
+    assert_eq!(most(&one, ContactJob::SendNext), Some(usual));
+    // A message may have one of its own.
+    say_up_to(&mut one, "whatever it costs", price::Step::MAX);
+    assert_eq!(most(&one, ContactJob::SendNext), Some(price::Step::MAX));
+}
+
+fn limit(side: &mut Side, highest: Option<price::Step>) {
+    assert_eq!(side.command(ContactCommand::Limit { highest }), Ok(Reply::Done));
 }

@@ -97,6 +97,8 @@ impl From<ContactV2> for ContactRecord {
             read_receipts: false,
             // That version did not record a restored backup.
             restored: None,
+            // It knew no prices.
+            highest: None,
         }
     }
 }

@@ -47,6 +47,7 @@ pub(in crate::shell::store) fn contact(id: u64) -> Record {
         trust: Trust::Unverified,
         read_receipts: false,
         restored: None,
+        highest: None,
     })
 }
 
@@ -67,7 +68,7 @@ pub(in crate::shell::store) fn handshake() -> [Record; 4] {
     let (offer, session) = Offer::new(&mut env, &own, &their.public(), WINDOW);
     let received = ReceivedOffer::open(&their, &offer.seal(&mut env).body).unwrap();
     let Record::Contact(mut pending) = contact(7) else { panic!("not a contact") };
-    pending.offer = Some(Box::new(PendingOffer { offer, attempts: 2, highest: None }));
+    pending.offer = Some(Box::new(PendingOffer { offer, attempts: 2 }));
     let responder = received.accept(&mut env, WINDOW);
     [
         Record::Session(SessionRecord { contact: ContactId(7), session: Box::new(session) }),
