@@ -10,6 +10,7 @@ use undertone::engine::event::{
     ContactView, Direction, MessageView, SessionStatus, WaitingForPrice,
 };
 use undertone::engine::id::MessageId;
+use undertone::engine::price::Step;
 use undertone::engine::record::{DeliveryLog, MessageState};
 use undertone::shell::api::calls::{AnyReply, Page};
 use undertone::shell::api::{Contact, Event, NetworkStatus, Persistence, PriceStatus};
@@ -294,11 +295,17 @@ fn a_higher_limit_of_work_is_chosen_for_a_chat_and_its_cost_is_said_before_it_is
     stage.tell(waits(SessionStatus::Established, &[WaitingForPrice::Messages]));
     stage.tell(busy(4));
     stage.write("/work 16");
-    stage.press(KeyCode::Enter);
+    let limited = stage.ask(KeyCode::Enter).expect("a call");
+    assert!(limited.ends_with(r#""read_marks":null,"max_work":16}"#), "{limited}");
     assert_snapshot!("work_80x24", stage.see(80, 24));
+    let view = ContactView {
+        highest: Some(Step::new(4)),
+        ..contact(MIRA, "mira", SessionStatus::Established)
+    };
+    stage.tell(Event::Contact(Contact { view, unread: 0 }));
     stage.write("now");
     let said = stage.ask(KeyCode::Enter).expect("a call");
-    assert!(said.ends_with(r#""life":"day","max_work":16}"#), "{said}");
+    assert!(said.ends_with(r#""life":"day","max_work":null}"#), "{said}");
     stage.model.tick(UnixSeconds(NOW + 60));
     at_every_size("busy", stage);
 }

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::access::Needs;
 use super::status::StatusReport;
+use super::words::WorkLimit;
 use super::{Contact, Identity, Message, Request, wire};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
@@ -234,8 +235,9 @@ calls! {
         invite: String,
         /// Our name for them.
         name: String,
-        /// The most work for the request, in times of the floor: 1, 2, 4 .. 256. While the network
-        /// asks for more, it waits. What the node pays usually if not said.
+        /// The most work for whatever goes to them, the request first, in times of the floor: 1, 2,
+        /// 4 .. 256. While the network asks for more, it waits. What the node pays usually if not
+        /// said. [`ContactSet`] changes it.
         #[serde(default, with = "wire::max_work")]
         max_work: Option<Step>,
     } -> Contact;
@@ -295,6 +297,9 @@ calls! {
         /// Whether read marks are exchanged with them.
         #[serde(default)]
         read_marks: Option<bool>,
+        /// What may be paid for whatever goes to them, from here on.
+        #[serde(default)]
+        max_work: Option<WorkLimit>,
     } -> Changed;
     /// Closes the session with a contact: they are sent a farewell, and the keys are erased.
     ContactClose = "contact.close", Manage, contact_close {
@@ -331,8 +336,8 @@ calls! {
         #[serde(default, with = "wire::lifetime")]
         life: Lifetime,
         /// The most work for each of its envelopes, in times of the floor: 1, 2, 4 .. 256. While
-        /// the network asks for more, the message waits. What the node pays usually if not said.
-        /// Until it is delivered, whatever else goes to the contact may cost as much.
+        /// the network asks for more, the message waits. What is paid for the contact if not said.
+        /// What goes to the contact before it may cost as much, until it is delivered.
         #[serde(default, with = "wire::max_work")]
         max_work: Option<Step>,
     } -> Sent;

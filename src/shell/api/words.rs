@@ -1,6 +1,8 @@
 //! The stable words of states, lifetimes and limits of work, by which scripts know them. Words for people are the
 //! affair of the front ends.
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::SessionStatus;
 use crate::engine::price::Step;
@@ -92,6 +94,71 @@ pub fn lifetime_named(name: &str) -> Option<Lifetime> {
 /// network carries.
 pub const WORK_NAMES: [&str; 9] = ["1", "2", "4", "8", "16", "32", "64", "128", "256"];
 
+/// The most work for whatever goes to a contact: a number of times of the floor, or `usual`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "WorkLimitWire", try_from = "WorkLimitWire")]
+pub enum WorkLimit {
+    /// What the node pays usually.
+    Usual,
+    /// This.
+    UpTo(Step),
+}
+
+impl WorkLimit {
+    /// Its step; `None` if it is the usual one.
+    #[must_use]
+    pub const fn step(self) -> Option<Step> {
+        match self {
+            Self::Usual => None,
+            Self::UpTo(step) => Some(step),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WorkLimitWire {
+    Times(u32),
+    Word(String),
+}
+
+impl From<WorkLimit> for WorkLimitWire {
+    fn from(limit: WorkLimit) -> Self {
+        match limit {
+            WorkLimit::Usual => Self::Word(USUAL_WORK.to_owned()),
+            WorkLimit::UpTo(step) => Self::Times(step.times()),
+        }
+    }
+}
+
+impl TryFrom<WorkLimitWire> for WorkLimit {
+    type Error = &'static str;
+
+    fn try_from(wire: WorkLimitWire) -> Result<Self, Self::Error> {
+        let limit = match wire {
+            WorkLimitWire::Times(times) => Step::of_times(times).map(Self::UpTo),
+            WorkLimitWire::Word(word) => (word == USUAL_WORK).then_some(Self::Usual),
+        };
+        limit.ok_or("max_work is not 1, 2, 4, 8, 16, 32, 64, 128, 256 or usual")
+    }
+}
+
+/// The name of the work that a node pays at most where nothing else was said.
+pub const USUAL_WORK: &str = "usual";
+
+/// The names by which people choose what may be paid for a contact.
+pub const LIMIT_NAMES: [&str; 10] =
+    ["1", "2", "4", "8", "16", "32", "64", "128", "256", USUAL_WORK];
+
+/// The limit of a name.
+#[must_use]
+pub fn limit_named(name: &str) -> Option<WorkLimit> {
+    if name == USUAL_WORK {
+        return Some(WorkLimit::Usual);
+    }
+    work_named(name).map(WorkLimit::UpTo)
+}
+
 /// The most work of a name.
 #[must_use]
 pub fn work_named(name: &str) -> Option<Step> {
@@ -119,6 +186,20 @@ mod tests {
             (state_named("Sent"), session_named(""), lifetime_named("10m")),
             (None, None, None)
         );
+    }
+
+    #[test]
+    fn the_limit_of_a_contact_is_a_number_or_the_word_for_the_usual_one() {
+        for name in LIMIT_NAMES {
+            let limit = limit_named(name).unwrap();
+            let written = serde_json::to_string(&limit).unwrap();
+            assert_eq!(written.trim_matches('"'), name);
+            assert_eq!(serde_json::from_str::<WorkLimit>(&written).unwrap(), limit);
+        }
+        assert_eq!(LIMIT_NAMES[..WORK_NAMES.len()], WORK_NAMES);
+        for none in ["3", "0", "-1", "\"8\"", "\"most\"", "null", "1.0"] {
+            assert!(serde_json::from_str::<WorkLimit>(none).is_err(), "{none}");
+        }
     }
 
     #[test]

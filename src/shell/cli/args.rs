@@ -21,7 +21,8 @@ use crate::engine::relay::pool::PoolBounds;
 use crate::engine::secret::opaque_debug;
 use crate::engine::settings::DEFAULT_HIGHEST_STEP;
 use crate::shell::api::words::{
-    LIFETIME_NAMES, WORK_NAMES, lifetime_name, lifetime_named, work_named,
+    LIFETIME_NAMES, LIMIT_NAMES, WORK_NAMES, WorkLimit, lifetime_name, lifetime_named, limit_named,
+    work_named,
 };
 use crate::shell::failure;
 use crate::shell::net::{Multiaddr, NetworkName};
@@ -558,9 +559,10 @@ pub enum ContactAction {
         /// Your name for the contact; they do not see it.
         #[arg(long)]
         name: String,
-        /// The most proof of work to do for the request, in times of the usual. While the network is
-        /// busy and asks for more, it waits for a lower price; 256 is the most that is ever asked
-        /// [default: that of the node, 8].
+        /// The most proof of work to do for the request, and for whatever goes to the contact after
+        /// it, in times of the usual. While the network is busy and asks for more, it waits for a
+        /// lower price; 256 is the most that is ever asked [default: that of the node, 8].
+        /// `contact max-work` changes it.
         #[arg(
             long, value_name = "TIMES", allow_negative_numbers = true, value_parser = work_parser()
         )]
@@ -617,6 +619,18 @@ pub enum ContactAction {
         /// On or off.
         state: OnOff,
     },
+    /// Say how much work may be done for whatever goes to a contact, in times of the usual.
+    ///
+    /// It counts from now on, and what waits for a lower price is sent at once if it may cost enough
+    /// now. A message with a --max-work of its own is not concerned.
+    MaxWork {
+        /// The contact.
+        name: String,
+        /// 1, 2, 4 .. 256 times the usual work; 256 is the most that is ever asked. `usual` is what
+        /// the node allows for everything that has no limit of its own, 8 if not said otherwise.
+        #[arg(value_name = "TIMES", allow_negative_numbers = true, value_parser = limit_parser())]
+        limit: WorkLimit,
+    },
     /// Block a contact and end the session. They are not notified.
     Block {
         /// The contact.
@@ -647,6 +661,7 @@ opaque_debug!(
         AcceptKey,
         Rename,
         ReadMarks,
+        MaxWork,
         Block,
         Unblock,
         Remove,
@@ -741,9 +756,9 @@ opaque_debug!(
 
 /// What `--max-work` means for one message.
 const MESSAGE_MAX_WORK: &str = "The most proof of work to do for the message, in times of the usual; \
-    until it is delivered, also for what goes to this contact besides. While the network is busy and \
-    asks for more, it waits for a lower price; 256 is the most that is ever asked [default: that of \
-    the node, 8]";
+    until it is delivered, also for what goes to this contact before it. While the network is busy \
+    and asks for more, it waits for a lower price; 256 is the most that is ever asked [default: that \
+    of the contact (contact max-work), else that of the node, 8]";
 
 /// The most messages shown at once. A guess at more than anybody reads in one go.
 const MAX_LAST: i64 = 500;
@@ -900,6 +915,16 @@ fn lifetime_parser() -> NamesParser<Lifetime> {
         names: &LIFETIME_NAMES,
         read: |name| {
             lifetime_named(name).ok_or_else(|| ParseNameError(text::lifetime::unknown(name)))
+        },
+    }
+}
+
+fn limit_parser() -> NamesParser<WorkLimit> {
+    NamesParser {
+        names: &LIMIT_NAMES,
+        read: |name| {
+            let all = LIMIT_NAMES.join(", ");
+            limit_named(name).ok_or_else(|| ParseNameError(format!("there are {all}")))
         },
     }
 }
@@ -1182,7 +1207,9 @@ mod tests {
         let send = send.split_whitespace().collect::<Vec<_>>().join(" ");
         let most = DEFAULT_HIGHEST_STEP.times();
         assert!(
-            send.contains(&format!("is ever asked [default: that of the node, {most}]")),
+            send.contains(&format!(
+                "[default: that of the contact (contact max-work), else that of the node, {most}]"
+            )),
             "{send}"
         );
         assert!(send.contains("for the message, in times of the usual; until"), "{send}");

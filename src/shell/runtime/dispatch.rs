@@ -215,13 +215,19 @@ impl Answer for Dispatcher<'_> {
 
     fn contact_set(&mut self, call: ContactSet) -> Answered<Changed> {
         let was = self.0.directory.find_contact(&call.contact)?.clone();
-        let Some(on) = call.read_marks else {
-            return Ok(Changed { contact: was, changed: false });
-        };
-        let what = "read marks were not changed";
-        let contact =
-            self.change(&call.contact, what, |contact| Command::SetReadReceipts { contact, on })?;
-        let changed = contact.read_receipts != was.read_receipts;
+        let mut contact = was.clone();
+        if let Some(on) = call.read_marks {
+            let what = "read marks were not changed";
+            let set = |contact| Command::SetReadReceipts { contact, on };
+            contact = self.change(&call.contact, what, set)?;
+        }
+        if let Some(limit) = call.max_work {
+            let what = "what may be paid for the contact was not changed";
+            let set = |contact| Command::LimitContact { contact, highest: limit.step() };
+            contact = self.change(&call.contact, what, set)?;
+        }
+        let settings = |contact: &Contact| (contact.read_receipts, contact.highest);
+        let changed = settings(&contact) != settings(&was);
         Ok(Changed { contact, changed })
     }
 

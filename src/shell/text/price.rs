@@ -37,15 +37,14 @@ impl AskedPrice {
         Self { lifetime, now: price.of(lifetime), most }
     }
 
-    /// The price of the next message to a contact, for which its writer pays at most this step, or
-    /// the usual one. What may be paid for those before it may be paid for it, too.
-    pub(in crate::shell) fn of_next(
+    /// The price of a message to a contact, for which its writer pays at most this step, or what is
+    /// paid for the contact.
+    pub(in crate::shell) fn of_message(
         price: PriceStatus,
         (lifetime, highest): (Lifetime, Option<Step>),
         contact: &ContactView,
     ) -> Self {
-        let own = highest.unwrap_or(price.usual_limit());
-        Self::of(price, lifetime, contact.highest.max(Some(own)))
+        Self::of(price, lifetime, highest.or(contact.highest))
     }
 
     /// The price that keeps a message of ours to this contact from being sent, if it waits for a
@@ -60,7 +59,7 @@ impl AskedPrice {
         }
         // It may be the request before it that is too dear.
         let lifetime = contact.waiting_request().unwrap_or_default().max(message.lifetime);
-        Some(Self::of(price, lifetime, contact.highest))
+        Some(Self::of_message(price, (lifetime, message.highest), contact))
     }
 
     /// The price of our request to this contact, while it has not left.

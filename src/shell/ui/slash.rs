@@ -109,8 +109,8 @@ pub(super) const COMMANDS: [SlashEntry; 27] = [
     entry("why", "", "what happened to the last message", SlashCommand::Why),
     entry(
         "work",
-        "[1|2|4|..|256]",
-        "most work for a message here, times usual",
+        "[1|2|..|256|usual]",
+        "most work for this contact, times usual",
         SlashCommand::Work,
     ),
 ];

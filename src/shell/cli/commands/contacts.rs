@@ -11,13 +11,14 @@ use crate::shell::api::calls::{
     ContactRekey, ContactRemove, ContactRename, ContactSet, ContactShow, ContactUnblock,
     ContactVerify, Id, Status,
 };
+use crate::shell::api::words::WorkLimit;
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{ContactAction, GlobalArgs, OnOff};
 use crate::shell::cli::message_format::messages;
 use crate::shell::cli::output::{self, CommandOutput};
 use crate::shell::cli::{connect, input};
 use crate::shell::client::{Client, CreateStore};
-use crate::shell::failure::{Failure, shell_word};
+use crate::shell::failure::Failure;
 use crate::shell::os::clock;
 use crate::shell::text;
 use crate::shell::text::contact::{link_words, read_marks};
@@ -53,6 +54,7 @@ fn ask_first(global: &GlobalArgs, action: ContactAction) -> Result<ContactAction
         | ContactAction::Verify { .. }
         | ContactAction::Rename { .. }
         | ContactAction::ReadMarks { .. }
+        | ContactAction::MaxWork { .. }
         | ContactAction::Block { .. }
         | ContactAction::Unblock { .. }
         | ContactAction::Remove { .. } => action,
@@ -68,9 +70,9 @@ async fn carry_out(
     let the = |name: &str| of_identity(name, identity);
     Ok(match action {
         ContactAction::Add { invite, name, max_work } => {
-            let identity = identity.map(str::to_owned);
+            let (shown, identity) = (identity, identity.map(str::to_owned));
             let contact = client.call(ContactAdd { identity, invite, name, max_work }).await?;
-            added(client, &contact).await?
+            added(client, &contact, text::command::contact(&contact.petname, shown)).await?
         }
         ContactAction::List => {
             let all = all(client, identity).await?;
@@ -100,11 +102,13 @@ async fn carry_out(
         }
         ContactAction::ReadMarks { name, state } => {
             let on = Some(state == OnOff::On);
-            let done = client.call(ContactSet { contact: the(&name), read_marks: on }).await?;
+            let set = ContactSet { contact: the(&name), read_marks: on, max_work: None };
+            let done = client.call(set).await?;
             let verb = if done.changed { ":" } else { " were already" };
             let words = format!("read marks with {name}{verb} {}", read_marks(&done.contact));
             CommandOutput::new(&changed_json(&done), words)
         }
+        ContactAction::MaxWork { name, limit } => limit_contact(client, the(&name), limit).await?,
         ContactAction::Block { name } => {
             let done = client.call(ContactBlock { contact: the(&name) }).await?;
             let (was, is) = (format!("{name} was already blocked"), format!("blocked {name}"));
@@ -144,7 +148,11 @@ pub(super) async fn all(client: &Client, identity: Option<&str>) -> Result<Vec<C
 }
 
 /// What is said of a contact that was added: whether the request is sent or waits for a lower price.
-async fn added(client: &Client, contact: &Contact) -> Result<CommandOutput, Failure> {
+async fn added(
+    client: &Client,
+    contact: &Contact,
+    typed: String,
+) -> Result<CommandOutput, Failure> {
     let status = client.call(Status {}).await?;
     let name = &contact.petname;
     // A node without a network has heard of no price.
@@ -152,11 +160,9 @@ async fn added(client: &Client, contact: &Contact) -> Result<CommandOutput, Fail
     let words = match asked.filter(|asked| asked.is_too_high()) {
         Some(asked) => format!(
             "added {name}. The contact request waits for a lower price: {}. A node that runs looks \
-             again every few hours; a message with --max-work {} takes it along: undertone send {} \
-             --max-work {}",
+             again every few hours; at this price it is sent at once: undertone contact max-work \
+             {typed} {}",
             asked.excess(),
-            asked.now().times(),
-            shell_word(name),
             asked.now().times(),
         ),
         None => {
@@ -169,6 +175,21 @@ async fn added(client: &Client, contact: &Contact) -> Result<CommandOutput, Fail
         fields.insert("price".to_owned(), asked.json(asked.hold()));
     }
     Ok(CommandOutput::new(&fields, words))
+}
+
+/// Says what may be paid for a contact from now on.
+async fn limit_contact(
+    client: &Client,
+    contact: ContactRef,
+    limit: WorkLimit,
+) -> Result<CommandOutput, Failure> {
+    let set = ContactSet { contact, read_marks: None, max_work: Some(limit) };
+    let done = client.call(set).await?;
+    let usual = client.call(Status {}).await?.network.price.usual_limit();
+    let most = text::price::work(done.contact.highest.unwrap_or(usual));
+    let name = &done.contact.petname;
+    let words = format!("{name}: at most {most} from now on, for all that has no limit of its own");
+    Ok(CommandOutput::new(&changed_json(&done), words))
 }
 
 async fn verify(

@@ -16,6 +16,7 @@ use crate::shell::cli::output::{self, CommandOutput};
 use crate::shell::client::{Client, CreateStore};
 use crate::shell::failure::{Failure, shell_word};
 use crate::shell::os::clock;
+use crate::shell::text::command;
 
 /// `undertone history ..`
 pub(super) async fn history(global: &GlobalArgs, args: HistoryArgs) -> Result<(), Failure> {
@@ -164,9 +165,9 @@ async fn carry_out(
             let short = message.id.short();
             let words = if message.waits_for_price {
                 format!(
-                    "queued {short} again. It waits for a lower price; your next message to {} takes it \
-                     along if that may cost enough (--max-work 256)",
-                    message.with
+                    "queued {short} again. It waits for a lower price; at any price it is sent at \
+                     once: undertone contact max-work {} 256",
+                    command::contact(&message.with, global.identity.as_deref())
                 )
             } else {
                 format!("queued {short} again. It is sent {}", connect::when_sent(client))

@@ -9,7 +9,8 @@ use crate::shell::cli::args::{GlobalArgs, RequestAction};
 use crate::shell::cli::connect;
 use crate::shell::cli::output::CommandOutput;
 use crate::shell::client::{Client, CreateStore};
-use crate::shell::failure::{Failure, shell_word};
+use crate::shell::failure::Failure;
+use crate::shell::text::command;
 
 /// `undertone request ..`
 pub(super) async fn run(global: &GlobalArgs, action: RequestAction) -> Result<(), Failure> {
@@ -34,9 +35,9 @@ async fn carry_out(
             let name = &contact.petname;
             let words = if contact.waiting.contains(&WaitingForPrice::Answers) {
                 format!(
-                    "accepted {name}. Your answer waits for a lower price; a message with --max-work 256 \
-                     takes it along: undertone send {} --max-work 256",
-                    shell_word(name)
+                    "accepted {name}. Your answer waits for a lower price; at any price it is sent at \
+                     once: undertone contact max-work {} 256",
+                    command::contact(name, identity.as_deref())
                 )
             } else {
                 format!("accepted {name}. Your answer is sent {}", connect::when_sent(client))

@@ -23,10 +23,11 @@ use crate::shell::cli::connect::{online, say_unused, store};
 use crate::shell::cli::input;
 use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::client::{Client, Connect, CreateStore};
-use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
+use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::miner;
 use crate::shell::os::clock::wall;
 use crate::shell::rpc::link::silent;
+use crate::shell::text::command;
 use crate::shell::text::lifetime::{self, WorkCost};
 use crate::shell::text::message_state;
 use crate::shell::text::price::{self, AskedPrice, PriceHold};
@@ -73,7 +74,7 @@ pub(super) async fn run(
         client: &client,
         accepted_by: begun + accepted_within,
         deadline: begun + limit,
-        name: args.contact,
+        name: command::contact(&args.contact, global.identity.as_deref()),
         format,
     };
     let postage = Postage { lifetime: args.lifetime, highest: args.max_work };
@@ -105,7 +106,7 @@ struct Sending<'a> {
     accepted_by: Instant,
     /// The end of the wait for its state.
     deadline: Instant,
-    /// The contact, as the person called them.
+    /// The contact, as commands name them.
     name: String,
     format: OutputFormat,
 }
@@ -126,9 +127,9 @@ impl Sending<'_> {
         }
         let figures = self.call(Status {}).await?.network;
         let Postage { lifetime: life, highest: max_work } = postage;
-        let price = AskedPrice::of_next(figures.price, (life, max_work), &contact);
+        let price = AskedPrice::of_message(figures.price, (life, max_work), &contact);
         if self.format == OutputFormat::Text {
-            say_price(&figures, life, price);
+            say_price(&figures, (life, price), &self.name);
         }
         let send = MessageSend { contact: contact.id.into(), text, life, max_work };
         let sent = self.call(send).await.map_err(|failure| unknown(failure, &self.name))?;
@@ -196,7 +197,7 @@ impl Sending<'_> {
         progress.note(&message);
         (progress.session, progress.peers) = (contact.session, status.network.peers);
         let postage = (message.lifetime, message.highest);
-        progress.price = AskedPrice::of_next(status.network.price, postage, &contact);
+        progress.price = AskedPrice::of_message(status.network.price, postage, &contact);
         match progress.end()? {
             Some(done) => Ok(done),
             None => Err(progress.too_late()),
@@ -213,7 +214,7 @@ impl Sending<'_> {
 /// Says what the message costs before anything is sent: where more than the usual work is asked, and
 /// to a person who would wait for the work. At the floor and the price of the node that searches, and
 /// as fast as it was when it last did.
-fn say_price(figures: &NetworkStatus, lifetime: Lifetime, asked: AskedPrice) {
+fn say_price(figures: &NetworkStatus, (lifetime, asked): (Lifetime, AskedPrice), name: &str) {
     let rate = if figures.rate == 0 { miner::speed() } else { figures.rate };
     let cost = WorkCost::of(lifetime, figures.floor_bits, figures.price.of(lifetime), rate);
     if !asked.is_usual() {
@@ -223,7 +224,8 @@ fn say_price(figures: &NetworkStatus, lifetime: Lifetime, asked: AskedPrice) {
         let most = price::work(asked.most());
         output::print_message(&format!(
             "the message waits for a lower price: at most {most} is allowed. A node that runs looks \
-             again every few hours; --max-work 256 sends at any price"
+             again every few hours; at any price it is sent at once: {}",
+            at_any_price(name)
         ));
     } else if std::io::stderr().is_terminal()
         && cost.seconds().is_none_or(|seconds| seconds > LONG_SECONDS)
@@ -233,12 +235,16 @@ fn say_price(figures: &NetworkStatus, lifetime: Lifetime, asked: AskedPrice) {
     }
 }
 
+/// The command after which whatever goes to a contact is sent at any price.
+fn at_any_price(name: &str) -> String {
+    format!("undertone contact max-work {name} 256")
+}
+
 /// What is known of a message when the node that was to accept it did not answer.
 fn unknown(failure: Failure, name: &str) -> Failure {
     let Some(code @ (FailureCode::NodeEnded | FailureCode::NodeSilent)) = failure.code() else {
         return failure;
     };
-    let name = shell_word(name);
     let text = FailureText {
         what: "whether the message was accepted is not known",
         why: &failure.what,
@@ -253,7 +259,7 @@ fn unknown(failure: Failure, name: &str) -> Failure {
 /// What is known of an accepted message.
 struct SendProgress {
     wait: WaitFor,
-    /// The contact, as the person called them.
+    /// The contact, as commands name them.
     name: String,
     message: MessageId,
     /// The last state of the message.
@@ -346,7 +352,7 @@ impl SendProgress {
             "KEY CHANGED, and not verified since; sending is paused"
         };
         let safe = "the message is queued, and is sent once you verify or accept the contact";
-        let name = shell_word(&self.name);
+        let name = &self.name;
         let next =
             &format!("undertone contact verify {name}, or undertone contact accept-key {name}");
         let text = FailureText { what: "the message was not sent", why, safe, next };
@@ -425,6 +431,10 @@ impl SendProgress {
                 "the message was not acknowledged in time"
             }
         };
+        let again = format!(
+            "a node that runs looks at the price every few hours; at any price it is sent at once: {}",
+            at_any_price(&self.name)
+        );
         let (why, safe) = match self.state {
             MessageState::Mining => ("its proof of work is still being computed", QUEUED),
             MessageState::Delivered | MessageState::Read => (
@@ -437,8 +447,7 @@ impl SendProgress {
             MessageState::Sent | MessageState::Unacknowledged if self.waits_for_price() => (
                 "it was sent, no acknowledgement has arrived yet, and it waits for a lower price to \
                  be sent again",
-                "a node that runs looks at the price every few hours; your next message to the \
-                 contact takes it along if that may cost enough (--max-work 256)",
+                again.as_str(),
             ),
             MessageState::Sent | MessageState::Unacknowledged => (
                 "it was sent, and no acknowledgement has arrived yet",
@@ -470,8 +479,9 @@ impl SendProgress {
             safe: "the message is queued here; a node that runs looks at the price again every few \
                    hours, and sends it",
             next: &format!(
-                "wait, or send another message with --max-work 256, which takes it along; or cancel \
-                 it: undertone message cancel {}",
+                "wait; or have it sent at any price, as all to this contact from now on: {}; or \
+                 cancel it: undertone message cancel {}",
+                at_any_price(&self.name),
                 self.message.short()
             ),
         };
@@ -499,7 +509,6 @@ const NOT_HELD: &str = "the price rose above what it may cost while its proof of
 const QUEUED: &str = "the message is queued here, and is sent automatically while a node runs";
 
 fn no_read_marks(name: &str) -> Failure {
-    let name = shell_word(name);
     let why = "read marks are off for this contact, so none would arrive";
     let next = &format!("undertone contact read-marks {name} on, or use --wait delivered");
     let text = FailureText { what: "nothing was sent", why, safe: "nothing was changed", next };
@@ -585,7 +594,7 @@ mod tests {
             "a day costs 16 times the usual work now, at most 8 times is allowed"
         );
         assert!(failure.next.contains("cancel 1a2b3c4d"), "{}", failure.next);
-        assert!(failure.next.contains("--max-work 256"), "{}", failure.next);
+        assert!(failure.next.contains(": undertone contact max-work ben 256;"), "{}", failure.next);
         // For `--wait queued` it is no failure, and is told.
         let data = SendProgress { wait: WaitFor::Queued, ..waits }.reached().unwrap().data;
         assert_eq!(data["price"], json!({ "work": 16, "max_work": 8, "waits": true }));
@@ -596,7 +605,10 @@ mod tests {
         };
         let again = again.too_late();
         assert_eq!(again.code(), Some(FailureCode::AckTimeout));
-        assert!(again.why.contains("waits for a lower price") && again.safe.contains("--max-work"));
+        assert!(
+            again.why.contains("waits for a lower price")
+                && again.safe.contains("contact max-work ben 256")
+        );
         // What may be paid, and what waits for something else, does not wait for the price.
         let paid = queued(Some(Step::new(4)));
         assert_eq!(paid.too_late().code(), Some(FailureCode::AckTimeout));
@@ -630,7 +642,7 @@ mod tests {
         for code in [FailureCode::NodeEnded, FailureCode::NodeSilent] {
             let lost =
                 || Failure::new(code, FailureText { what: "a", why: "b", safe: "c", next: "d" });
-            let before = unknown(lost(), "ben smith");
+            let before = unknown(lost(), "'ben smith'");
             assert_eq!(before.code(), Some(code));
             assert!(before.next.ends_with("undertone history 'ben smith'"), "{}", before.next);
             let after = progress(WaitFor::Sent, MessageState::Queued, 1).accepted(lost());

@@ -3,7 +3,6 @@
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::{Direction, MessageView, SessionStatus};
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::price::Step;
 use crate::engine::record::{DeliveryLog, MessageState};
 
 use super::super::composer::{Composer, LineMode};
@@ -35,8 +34,6 @@ pub(in crate::shell::ui) struct Chat {
     pub(in crate::shell::ui) chosen: Option<MessageId>,
     /// The lifetime of the messages that are sent, until another one is chosen.
     pub(in crate::shell::ui) lifetime: Lifetime,
-    /// The most work for each of their envelopes; `None` for the usual limit.
-    pub(in crate::shell::ui) highest: Option<Step>,
     history: HistoryState,
     /// How many of the first messages may be out of date, and are read again.
     stale: usize,
@@ -131,7 +128,6 @@ impl Chat {
             composer: Composer::new(LineMode::Many, max_text),
             chosen: None,
             lifetime: Lifetime::Day,
-            highest: None,
             history: HistoryState::Unasked,
             stale: 0,
             heard: Vec::new(),

@@ -153,13 +153,14 @@ fn say(model: &mut Model, text: String, effects: &mut Vec<UiEffect>) {
         model.say_hint("no chat is open, nothing was sent. F3 lists contacts, + adds one");
         return;
     };
-    let (contact, life, max_work) = (chat.id(), chat.lifetime, chat.highest);
+    let (contact, life) = (chat.id(), chat.lifetime);
     // Before the node has accepted it, so that the next text can be typed meanwhile.
     let written = chat.take_text();
     effects.push(UiEffect::Scroll(ScrollAction::Newest));
     // Remembered until the node has accepted it; a refused text goes back into the composer.
     let about = PendingCall::Say(contact, written.clone());
-    let call = MessageSend { contact: contact.into(), text, life, max_work };
+    // What may be paid for the contact counts: the node knows it.
+    let call = MessageSend { contact: contact.into(), text, life, max_work: None };
     if !model.ask(call.into_any(), about, effects)
         && let Some(chat) = model.current_mut()
     {

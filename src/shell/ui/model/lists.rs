@@ -141,7 +141,10 @@ pub(super) fn turn_read_marks(
 ) {
     let Some(chat) = model.directory.chat(contact) else { return };
     let name = chat.name();
-    let set = |on| ContactSet { contact: contact.into(), read_marks: Some(on) }.into_any();
+    let set = |on| {
+        let read_marks = Some(on);
+        ContactSet { contact: contact.into(), read_marks, max_work: None }.into_any()
+    };
     match turn {
         ReadMarksSwitch::On => model.navigation.confirm(
             format!("send read marks to {name}, and see theirs if they turn them on too?"),

@@ -64,14 +64,14 @@ impl NodeReport {
         Some(WorkCost::of(lifetime, network.floor_bits, step, network.rate))
     }
 
-    /// The present price of the next message to a contact, of this lifetime and for at most
-    /// `highest`, or what is usual; `None` until the figures of the network are known.
+    /// The present price of the next message of this lifetime, for somebody who pays at most this
+    /// step, or the usual one; `None` until the figures of the network are known.
     pub(in crate::shell::ui) fn asked(
         &self,
-        postage: (Lifetime, Option<Step>),
-        contact: &ContactView,
+        lifetime: Lifetime,
+        highest: Option<Step>,
     ) -> Option<AskedPrice> {
-        Some(AskedPrice::of_next(self.network.as_ref()?.price, postage, contact))
+        Some(AskedPrice::of(self.network.as_ref()?.price, lifetime, highest))
     }
 
     /// The most that the node pays for what nobody limited otherwise.

@@ -13,7 +13,7 @@ use super::{
 use crate::shell::api::calls::{
     Call as _, ContactClose, ContactRename, MessageCancel, MessageRetry,
 };
-use crate::shell::api::words::{WORK_NAMES, lifetime_named, work_named};
+use crate::shell::api::words::{LIMIT_NAMES, lifetime_named, limit_named};
 use crate::shell::text::lifetime;
 
 /// Does what a slash command says.
@@ -59,7 +59,7 @@ pub(super) fn obey(
             None => model.navigation.prompt_search(),
         },
         SlashCommand::Life => choose_lifetime_by_name(model, argument),
-        SlashCommand::Work => choose_work_by_name(model, argument),
+        SlashCommand::Work => choose_work_by_name(model, argument, effects),
         SlashCommand::Why => {
             let newest = model.current().and_then(|chat| Some(chat.messages.last()?.id));
             model.navigation.overlay = newest.map(Overlay::Why);
@@ -137,12 +137,14 @@ fn choose_lifetime_by_name(model: &mut Model, name: Option<String>) {
     }
 }
 
-fn choose_work_by_name(model: &mut Model, name: Option<String>) {
-    match name.as_deref().map(work_named) {
-        None => model.choose_highest(None),
-        Some(Some(highest)) => model.choose_highest(Some(highest)),
-        Some(None) => model
-            .say_hint(format!("choose {} times usual; nothing was changed", WORK_NAMES.join(", "))),
+fn choose_work_by_name(model: &mut Model, name: Option<String>, effects: &mut Vec<UiEffect>) {
+    match name.as_deref().map(limit_named) {
+        None => model.choose_limit(None, effects),
+        Some(Some(limit)) => model.choose_limit(Some(limit), effects),
+        Some(None) => model.say_hint(format!(
+            "choose {} (times usual); nothing was changed",
+            LIMIT_NAMES.join(", ")
+        )),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Keys: each action goes to the struct or the chapter that it is for.
 
 use crate::engine::envelope::Lifetime;
-use crate::engine::price::Step;
 
 use super::super::keys::{
     BrowseAction, ChatStep, CompareAction, ConfirmAnswer, KeyAction, LeaveChoice,
@@ -10,7 +9,10 @@ use super::{
     GoToPicker, Model, NodeHost, Overlay, PendingCall, QuitMode, UiEffect, composing, lists, quit,
     search, verify,
 };
-use crate::shell::api::calls::{AnyCall, Call as _, MessageCancel, MessageRetry, Status};
+use crate::shell::api::calls::{
+    AnyCall, Call as _, ContactSet, MessageCancel, MessageRetry, Status,
+};
+use crate::shell::api::words::WorkLimit;
 use crate::shell::text::{lifetime, price};
 
 /// A second Ctrl+C within so many seconds asks to leave. A guess.
@@ -83,25 +85,31 @@ impl Model {
         self.say_hint(hint);
     }
 
-    /// Chooses the most work for messages to the open contact from here on, or says it.
-    pub(super) fn choose_highest(&mut self, highest: Option<Step>) {
-        let Some(chat) = self.current_mut() else {
+    /// Chooses the most work for whatever goes to the open contact from here on, or says it.
+    pub(super) fn choose_limit(&mut self, limit: Option<WorkLimit>, effects: &mut Vec<UiEffect>) {
+        let Some(chat) = self.current() else {
             self.say_hint("no chat is open; nothing was changed");
             return;
         };
-        chat.highest = highest.or(chat.highest);
-        let Some(chat) = self.current() else { return };
-        let (lifetime, highest, contact) = (chat.lifetime, chat.highest, chat.contact);
+        let highest = limit.map_or(chat.contact.highest, WorkLimit::step);
         let most = price::work(highest.unwrap_or(self.node.usual_limit()));
-        let asked = self.node.asked((lifetime, highest), contact);
+        let asked = self.node.asked(chat.lifetime, highest);
         let asked = asked.filter(|asked| !asked.is_usual());
+        let is_freed = limit.is_some() && !chat.contact.waiting.is_empty();
         let now = match asked {
-            None => String::new(),
             Some(asked) if asked.is_too_high() => format!("; messages wait: {}", asked.brief()),
+            _ if is_freed => "; what waits is sent".to_owned(),
+            None => String::new(),
             Some(asked) => format!("; {}", asked.brief()),
         };
+        let contact = chat.id();
         // In one row of 80 columns, so without the name of the chat, which stands above.
         self.say_hint(format!("here: at most {most}{now}"));
+        if limit.is_some() {
+            let contact = contact.into();
+            let set = ContactSet { contact, read_marks: None, max_work: limit };
+            self.ask(set.into_any(), PendingCall::Other, effects);
+        }
     }
 
     /// Keys while a message is chosen.

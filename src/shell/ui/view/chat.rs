@@ -252,7 +252,7 @@ struct PriceLine {
 /// The cost of the next message where it is not the usual: another lifetime than a day, work that
 /// takes long, or a price that it waits for.
 fn price(model: &Model, chat: ContactChat<'_>) -> Option<PriceLine> {
-    let asked = model.node.asked((chat.lifetime, chat.highest), chat.contact);
+    let asked = model.node.asked(chat.lifetime, chat.contact.highest);
     let asked = asked.filter(|asked| !asked.is_usual());
     if let Some(asked) = asked.filter(|asked| asked.is_too_high()) {
         let (now, most) = (asked.now().times(), asked.most().times());

@@ -160,8 +160,8 @@ fn waiting_for_price(asked: AskedPrice, now: MessageState) -> String {
         ("It is to be sent again, and waits", "A late acknowledgement still counts.")
     };
     format!(
-        "{what} for a lower price: {}. This is looked at again every few hours. /work {} sends it \
-         with the next message you write. {then}",
+        "{what} for a lower price: {}. This is looked at again every few hours. /work {} sends it now. \
+         {then}",
         asked.excess(),
         asked.now().times()
     )

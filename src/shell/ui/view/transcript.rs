@@ -427,11 +427,9 @@ impl TranscriptLayout<'_> {
         } else {
             ("waits for a lower price to be sent again", "waits to be sent again")
         };
-        let long = format!(
-            "{waits}: {}. /work {now}, and your next message takes it along",
-            asked.excess()
-        );
-        let brief = format!("{brief}: {now} times the usual work, {most} allowed. /work {now}");
+        let long = format!("{waits}: {}. /work {now} sends it now", asked.excess());
+        let brief =
+            format!("{brief}: {now} times the usual work, {most} allowed. /work {now} sends it");
         let room = self.width.saturating_sub(NOTE_COLUMNS);
         if long.len() <= room * 2 { long } else { brief }
     }

@@ -1,9 +1,11 @@
 //! Tests of lifetimes, states and delivery, and of the words for them.
 
 use super::*;
+use crate::engine::event::WaitingForPrice;
 use crate::engine::price::Step;
 use crate::engine::sync::ClockSkew;
 use crate::shell::api::calls::ContactSet;
+use crate::shell::api::words::WorkLimit;
 use crate::shell::api::{NetworkStatus, PriceStatus};
 
 fn said(model: &mut Model) -> MessageSend {
@@ -72,22 +74,35 @@ fn choosing_a_life_says_what_it_costs() {
 }
 
 #[test]
-fn a_limit_of_work_is_kept_for_its_chat_until_another_is_chosen() {
+fn a_limit_of_work_is_that_of_the_contact_until_another_is_chosen() {
     let mut model = chatting();
-    let most = |model: &mut Model| said(model).max_work.map(Step::times);
-    assert_eq!(most(&mut model), None);
-    assert_eq!(obey(&mut model, "/work"), "here: at most 8 times the usual work");
-    assert_eq!(most(&mut model), None, "it was only asked");
-    assert_eq!(obey(&mut model, "/work 256"), "here: at most 256 times the usual work");
-    assert_eq!((most(&mut model), most(&mut model)), (Some(256), Some(256)));
+    // What the node was asked to do about it.
+    let limited = |model: &mut Model, line: &str| {
+        write(model, line);
+        let effects = press(model, KeyCode::Enter);
+        effects.into_iter().find_map(|effect| {
+            let UiEffect::Call(_, AnyCall::ContactSet(set)) = effect else { return None };
+            assert!(set.contact == MIRA.into() && set.read_marks.is_none());
+            set.max_work
+        })
+    };
+    assert_eq!(limited(&mut model, "/work"), None, "it was only asked");
+    assert_eq!(hint(&model), "here: at most 8 times the usual work");
+    let most = Some(WorkLimit::UpTo(Step::MAX));
+    assert_eq!(limited(&mut model, "/work 256"), most);
+    assert_eq!(hint(&model), "here: at most 256 times the usual work");
+    limits(&mut model, Some(Step::MAX), &[]);
+    assert_eq!(obey(&mut model, "/work"), "here: at most 256 times the usual work");
+    assert_eq!(said(&mut model).max_work, None, "that of the contact counts");
     for none in ["3", "0", "many", "512"] {
         let refused = obey(&mut model, &format!("/work {none}"));
-        assert!(refused.contains("1, 2, 4, 8, 16, 32, 64, 128, 256"), "{refused}");
+        assert!(refused.contains("1, 2, 4, 8, 16, 32, 64, 128, 256, usual"), "{refused}");
     }
-    assert_eq!(most(&mut model), Some(256));
+    assert_eq!(limited(&mut model, "/work usual"), Some(WorkLimit::Usual));
+    assert_eq!(hint(&model), "here: at most 8 times the usual work");
     write(&mut model, "/go echo");
     press(&mut model, KeyCode::Enter);
-    assert_eq!(most(&mut model), None);
+    assert_eq!(obey(&mut model, "/work"), "here: at most 8 times the usual work");
 }
 
 #[test]
@@ -108,6 +123,29 @@ fn choosing_a_limit_of_work_says_what_is_asked_and_whether_messages_wait() {
         obey(&mut model, "/work 1"),
         "here: at most the usual work; messages wait: a day costs 16 times"
     );
+}
+
+#[test]
+fn a_limit_that_is_high_enough_says_that_what_waits_is_sent_and_no_other_does() {
+    let mut model = chatting();
+    limits(&mut model, None, &[WaitingForPrice::Answers]);
+    let price = PriceStatus { day: 4, ..PriceStatus::default() };
+    let figures = NetworkStatus { floor_bits: 21, price, ..status::tests::network() };
+    model.on_event(Event::Network(figures));
+    assert_eq!(
+        obey(&mut model, "/work 16"),
+        "here: at most 16 times the usual work; what waits is sent"
+    );
+    assert!(obey(&mut model, "/work 8").contains("messages wait"), "{}", hint(&model));
+    assert!(obey(&mut model, "/work").contains("messages wait"), "{}", hint(&model));
+}
+
+/// The node tells of another limit of the contact, and of what waits.
+fn limits(model: &mut Model, highest: Option<Step>, waiting: &[WaitingForPrice]) {
+    let mut contact = model.directory.chat(MIRA).expect("a chat").contact.clone();
+    contact.view.highest = highest;
+    contact.view.waiting = std::sync::Arc::new(waiting.iter().copied().collect());
+    model.on_event(Event::Contact(contact));
 }
 
 #[test]
@@ -168,7 +206,7 @@ fn read_marks_are_turned_on_after_a_question_and_off_at_once() {
     let mut model = chatting();
     write(&mut model, "/readmarks on");
     assert!(press(&mut model, KeyCode::Enter).is_empty());
-    let set = |on| call(ContactSet { contact: MIRA.into(), read_marks: Some(on) });
+    let set = |on| call(ContactSet { contact: MIRA.into(), read_marks: Some(on), max_work: None });
     assert_eq!(calls(&press(&mut model, KeyCode::Char('y'))), [set(true)]);
     let view = contact_view(MIRA, "mira", SessionStatus::Established);
     model.on_event(told(ContactView { read_receipts: true, ..view }));
