@@ -43,6 +43,8 @@ pub enum Event {
         number: Option<u64>,
         /// Its state.
         state: MessageState,
+        /// Whether it is in the flood for less than is asked ([`MessageView::is_not_for_long`]).
+        not_for_long: bool,
         /// Its times so far.
         delivery: DeliveryLog,
     },

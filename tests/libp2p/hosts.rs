@@ -75,9 +75,9 @@ impl View {
             Event::Request(request) => EngineEvent::Request(request.view),
             Event::RequestRemoved { id } => EngineEvent::RequestRemoved(id),
             Event::Message(message) => EngineEvent::Message(message.view),
-            Event::State { id: message, contact, number, state, delivery, .. } => {
-                EngineEvent::State { message, contact, number, state, delivery }
-            }
+            Event::State {
+                id: message, contact, number, state, not_for_long, delivery, ..
+            } => EngineEvent::State { message, contact, number, state, not_for_long, delivery },
             Event::Change { what: MessageChange::Confirmed, id: message, contact, .. } => {
                 EngineEvent::Confirmed { message, contact }
             }

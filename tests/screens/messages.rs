@@ -152,6 +152,7 @@ fn a_search_for_work_tells_how_long_it_took_so_far() {
         to: "mira".to_owned(),
         number: Some(200),
         state: MessageState::Mining,
+        not_for_long: false,
         delivery: DeliveryLog::default(),
     });
     stage.model.tick(UnixSeconds(NOW + 13));

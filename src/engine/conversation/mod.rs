@@ -410,6 +410,7 @@ impl Conversation {
             contact: self.id,
             number: message.number,
             state: to,
+            not_for_long: message.view().is_not_for_long(turn.env.wall),
             delivery: message.delivery,
         });
     }

@@ -71,6 +71,10 @@ pub enum Event {
         /// The state.
         #[serde(with = "wire::state")]
         state: MessageState,
+        /// Whether it is in the network and not for long: it was sent for less than is asked, and is
+        /// sent again.
+        #[serde(default)]
+        not_for_long: bool,
         /// Its times so far.
         #[serde(flatten, with = "wire::delivery")]
         delivery: DeliveryLog,

@@ -512,8 +512,9 @@ impl Runtime {
                 let waits_for_price = false;
                 Event::Message(api::Message { view, with, waits_for_price })
             }
-            engine::Event::State { message, contact, number, state, delivery } => {
-                Event::State { id: message, contact, to: name(contact), number, state, delivery }
+            engine::Event::State { message, contact, number, state, not_for_long, delivery } => {
+                let (id, to) = (message, name(contact));
+                Event::State { id, contact, to, number, state, not_for_long, delivery }
             }
             engine::Event::Confirmed { message, contact } => Event::Change {
                 what: MessageChange::Confirmed,

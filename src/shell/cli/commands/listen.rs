@@ -28,6 +28,7 @@ use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::clock;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;
+use crate::shell::text::message_state;
 
 /// Arguments of `undertone listen`: the events to print, and the end.
 #[derive(Clone, Default)]
@@ -432,7 +433,8 @@ impl<'a> EventPrinter<'a> {
         };
         let (id, contact) = (message.id, message.contact);
         let (number, delivery) = (message.number, message.delivery);
-        let state = Event::State { id, contact, to: message.with, number, state, delivery };
+        let (not_for_long, to) = (message.is_not_for_long(clock::wall()), message.with);
+        let state = Event::State { id, contact, to, number, state, not_for_long, delivery };
         self.on_state(&state).await
     }
 
@@ -454,11 +456,14 @@ impl<'a> EventPrinter<'a> {
     }
 
     async fn on_state(&self, event: &Event) -> Flow {
-        let Event::State { id, to, state, .. } = event else { return Flow::Continue(()) };
+        let Event::State { id, to, state, not_for_long, .. } = event else {
+            return Flow::Continue(());
+        };
         if !self.args.states {
             return Flow::Continue(());
         }
-        let (word, id) = (state_word(*state), id.short());
+        let word = if *not_for_long { message_state::NOT_FOR_LONG } else { state_word(*state) };
+        let id = id.short();
         self.say(event, || format!("state: {word}, message {id} to {to}")).await
     }
 

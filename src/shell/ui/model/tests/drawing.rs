@@ -162,6 +162,7 @@ fn told(what: u8, id: u64, text: String) -> Event {
             to: text,
             number: Some(id),
             state: state(id),
+            not_for_long: what > 100,
             delivery: delivery(what),
         },
         _ => Event::Network(network(what, id, text)),

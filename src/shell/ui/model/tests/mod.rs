@@ -124,6 +124,7 @@ fn state(id: u64, state: MessageState, delivery: DeliveryLog) -> Event {
         to: "mira".to_owned(),
         number: Some(1),
         state,
+        not_for_long: false,
         delivery,
     }
 }
