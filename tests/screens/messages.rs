@@ -312,6 +312,22 @@ fn a_higher_limit_of_work_is_chosen_for_a_chat_and_its_cost_is_said_before_it_is
 }
 
 #[test]
+fn no_price_above_the_prompt_of_a_narrow_screen_is_cut() {
+    for (asked, most) in (1..=8).flat_map(|asked| (0..asked).map(move |most| (asked, most))) {
+        let mut stage = stage();
+        let view = ContactView {
+            highest: Some(Step::new(most)),
+            ..contact(MIRA, "mira", SessionStatus::Established)
+        };
+        stage.tell(Event::Contact(Contact { view, unread: 0 }));
+        stage.tell(busy(asked));
+        let seen = stage.see(40, 10);
+        let told = format!(" waits: {} x, max {} ", 1 << asked, 1 << most);
+        assert!(seen.contains(&told), "{told} in {seen}");
+    }
+}
+
+#[test]
 fn the_cost_is_told_in_tries_while_the_rate_is_not_known() {
     let mut stage = stage();
     stage.tell(Event::Network(NetworkStatus { rate: 0, mining: None, ..network() }));

@@ -216,7 +216,11 @@ impl MessageFormatter<'_> {
                     }
                     None => "it expires".to_owned(),
                 };
-                format!("in the network until {until}; {}", self.again())
+                let asked =
+                    self.price.map(|price| AskedPrice::of(price, self.message.lifetime, None));
+                let answers = asked.and_then(AskedPrice::answers_wait);
+                let answers = answers.map(|why| format!("; {why}")).unwrap_or_default();
+                format!("in the network until {until}; {}{answers}", self.again())
             }
             MessageState::Unacknowledged if self.message.is_not_for_long(self.now) => {
                 format!("{}; {}", message_state::NOT_FOR_LONG, self.again())
@@ -360,6 +364,25 @@ pub(super) mod tests {
             let other = page(&sent, &[WaitingForPrice::Messages], busy);
             assert!(other.contains("retried automatically"), "{other}");
         }
+    }
+
+    #[test]
+    fn what_was_sent_says_that_its_acknowledgement_may_wait_for_a_lower_price() {
+        let sent = DeliveryLog {
+            attempts: 1,
+            first_sent: Some(UnixSeconds(2_000)),
+            last_sent: Some(UnixSeconds(2_000)),
+            ..DeliveryLog::default()
+        };
+        let message = ours(MessageState::Sent, sent);
+        let contact = contact(SessionStatus::Established, Trust::Unverified);
+        let at = |day| {
+            let price = Some(PriceStatus { day, ..PriceStatus::default() });
+            page_at(UnixSeconds(3_000), price, (&contact, &message))
+        };
+        let told = "the acknowledgement waits for a lower price, too, unless the contact allows";
+        assert!(at(4).contains(told), "{}", at(4));
+        assert!(!at(3).contains(told), "{}", at(3));
     }
 
     #[test]

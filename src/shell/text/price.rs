@@ -7,6 +7,7 @@ use super::lifetime::{WorkCost, span};
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::{ContactView, MessageView, SessionStatus};
 use crate::engine::price::Step;
+use crate::engine::settings::DEFAULT_HIGHEST_STEP;
 use crate::shell::api::{FillStatus, LineStatus, PriceStatus, StepsStatus, WaitingStatus};
 
 /// What a message of one lifetime costs at the moment, and the most that may be paid for it.
@@ -120,6 +121,18 @@ impl AskedPrice {
         format!("{}, which is allowed: it leaves at the next look", self.words())
     }
 
+    /// Why an acknowledgement may not come: a contact who says nothing else pays what is usual for
+    /// everybody; `None` if that is enough.
+    pub(in crate::shell) fn answers_wait(self) -> Option<String> {
+        (self.now > DEFAULT_HIGHEST_STEP).then(|| {
+            format!(
+                "{}: the acknowledgement waits for a lower price, too, unless the contact allows as \
+                 much (--max-work)",
+                self.words()
+            )
+        })
+    }
+
     /// `busy: a day costs 15 s now (16 times the usual work)`
     pub(in crate::shell) fn busy(self, cost: WorkCost) -> String {
         match cost.seconds() {
@@ -155,11 +168,23 @@ pub(in crate::shell) fn steps(steps: StepsStatus) -> String {
     listed(&parts).unwrap_or_else(|| "the usual work".to_owned())
 }
 
-/// What is paid here beyond the usual work: `16 times the usual work for a day`; `None` if nothing
-/// is.
-pub(in crate::shell) fn paid(price: PriceStatus) -> Option<String> {
-    let PriceStatus { six_hours, day, week, highest: _ } = price;
-    listed(&[(six_hours, "for 6 hours"), (day, "for a day"), (week, "for a week")])
+/// The same, as one figure among those of a network: it is not what a sender here pays.
+pub(in crate::shell) fn own_steps(asked: StepsStatus) -> String {
+    format!("this node's own room and line: {}", steps(asked))
+}
+
+/// What is asked of a sender here beyond the usual work, and whether it is paid: `busy: you pay 4
+/// times the usual work for a day`, or `busy: 16 times the usual work for a day is asked; you pay at
+/// most 8 times, so what costs more waits`; `None` if nothing is.
+pub(in crate::shell) fn busy(price: PriceStatus) -> Option<String> {
+    let PriceStatus { six_hours, day, week, highest } = price;
+    let asked = [(six_hours, "for 6 hours"), (day, "for a day"), (week, "for a week")];
+    let words = listed(&asked)?;
+    if asked.iter().all(|(step, _)| *step <= highest) {
+        return Some(format!("busy: you pay {words}"));
+    }
+    let most = most_work(price.usual_limit());
+    Some(format!("busy: {words} is asked; you pay at most {most}, so what costs more waits"))
 }
 
 /// What of ours waits for a lower price: `2 messages, 1 message to be sent again, 1 contact request,
@@ -290,10 +315,39 @@ mod tests {
         let line = StepsStatus { line: 1, ..StepsStatus::default() };
         assert_eq!(steps(line), "2 times the usual work to be passed on");
         assert_eq!(
-            paid(BUSY).as_deref(),
-            Some("16 times the usual work for a day, 2 times for a week")
+            own_steps(line),
+            "this node's own room and line: 2 times the usual work to be passed on"
         );
-        assert_eq!(paid(PriceStatus::default()), None);
+    }
+
+    #[test]
+    fn nobody_is_said_to_pay_what_they_do_not_pay() {
+        assert_eq!(
+            busy(BUSY).as_deref(),
+            Some(
+                "busy: 16 times the usual work for a day, 2 times for a week is asked; you pay at \
+                 most 8 times, so what costs more waits"
+            )
+        );
+        let allowed = PriceStatus { highest: 4, ..BUSY };
+        assert_eq!(
+            busy(allowed).as_deref(),
+            Some("busy: you pay 16 times the usual work for a day, 2 times for a week")
+        );
+        let least = busy(PriceStatus { highest: 0, ..BUSY }).unwrap();
+        assert!(least.contains("you pay at most the usual work, so"), "{least}");
+        assert_eq!(busy(PriceStatus::default()), None);
+    }
+
+    #[test]
+    fn an_acknowledgement_is_said_to_wait_above_what_is_paid_where_nobody_says_more() {
+        let answers = |day| {
+            let price = PriceStatus { day, highest: 8, ..PriceStatus::default() };
+            AskedPrice::of(price, Lifetime::Day, None).answers_wait()
+        };
+        assert_eq!((answers(0), answers(3)), (None, None));
+        let told = answers(4).unwrap();
+        assert!(told.starts_with("a day costs 16 times the usual work now: the ack"), "{told}");
     }
 
     #[test]

@@ -435,6 +435,8 @@ impl SendProgress {
             "a node that runs looks at the price every few hours; at any price it is sent at once: {}",
             at_any_price(&self.name)
         );
+        let answers = self.price.answers_wait().map(|why| format!("; {why}")).unwrap_or_default();
+        let unanswered = format!("it was sent, and no acknowledgement has arrived yet{answers}");
         let (why, safe) = match self.state {
             MessageState::Mining => ("its proof of work is still being computed", QUEUED),
             MessageState::Delivered | MessageState::Read => (
@@ -450,7 +452,7 @@ impl SendProgress {
                 again.as_str(),
             ),
             MessageState::Sent | MessageState::Unacknowledged => (
-                "it was sent, and no acknowledgement has arrived yet",
+                unanswered.as_str(),
                 "it is retried automatically while a node runs, until it is acknowledged",
             ),
             MessageState::Queued | MessageState::Failed | MessageState::Cancelled => {
@@ -609,6 +611,13 @@ mod tests {
             again.why.contains("waits for a lower price")
                 && again.safe.contains("contact max-work ben 256")
         );
+        // The contact may not pay as much for the acknowledgement.
+        let unheard = SendProgress {
+            price: AskedPrice::of(busy, Lifetime::Day, Some(Step::MAX)),
+            ..progress(WaitFor::Delivered, MessageState::Sent, 1)
+        };
+        let why = unheard.too_late().why;
+        assert!(why.contains("the acknowledgement waits for a lower price, too"), "{why}");
         // What may be paid, and what waits for something else, does not wait for the price.
         let paid = queued(Some(Step::new(4)));
         assert_eq!(paid.too_late().code(), Some(FailureCode::AckTimeout));

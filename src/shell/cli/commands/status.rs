@@ -126,13 +126,13 @@ fn words(report: &StatusReport) -> String {
         envelopes(network.pool_items as u64),
         price::fill(network.fill),
         price::line(network.line),
-        price::steps(network.steps),
+        price::own_steps(network.steps),
         network.floor_bits,
         network.queued,
         envelopes(network.caught_up),
     );
-    if let Some(paid) = price::paid(network.price) {
-        text.push_str(&format!("\nprice    busy: you pay {paid}"));
+    if let Some(busy) = price::busy(network.price) {
+        text.push_str(&format!("\nprice    {busy}"));
     }
     if let Some(waiting) = price::waiting(network.waiting) {
         text.push_str(&format!("\nwaiting  for a lower price: {waiting}"));
@@ -171,7 +171,11 @@ mod tests {
     #[test]
     fn room_line_and_price_are_told_and_the_price_only_where_it_is_not_the_usual() {
         let calm = told(network());
-        assert!(calm.contains("\nasks     the usual work\n") && !calm.contains("price"), "{calm}");
+        assert!(
+            calm.contains("\nasks     this node's own room and line: the usual work\n")
+                && !calm.contains("price"),
+            "{calm}"
+        );
         let busy = told(NetworkStatus {
             steps: StepsStatus { day: 3, line: 1, ..StepsStatus::default() },
             price: PriceStatus { day: 4, ..PriceStatus::default() },
@@ -182,8 +186,9 @@ mod tests {
         for row in [
             "room     6 hours 1% full, a day 88%, a week 0%",
             "line     16 envelopes per second at most, 47% of two minutes left",
-            "asks     8 times the usual work for a day, 2 times to be passed on",
-            "price    busy: you pay 16 times the usual work for a day",
+            "asks     this node's own room and line: 8 times the usual work for a day, 2 times to be passed on",
+            "price    busy: 16 times the usual work for a day is asked; you pay at most 8 times, so what \
+             costs more waits",
         ] {
             assert!(busy.lines().any(|line| line == row), "{row} in {busy}");
         }

@@ -219,7 +219,7 @@ fn rule_line(model: &Model, composer: &Composer, theme: Theme, width: usize) -> 
     let room = width.saturating_sub(left.len() + 8);
     let said = match model.current().and_then(|chat| price(model, chat)) {
         None => who,
-        Some(PriceLine { long, brief, least }) => {
+        Some(PriceLine { long, brief, least, shortest }) => {
             let to = to.unwrap_or_default();
             // Fewer words where there is less room. The cost goes last: it stands here because it
             // is not the usual one.
@@ -228,9 +228,10 @@ fn rule_line(model: &Model, composer: &Composer, theme: Theme, width: usize) -> 
                 format!("{who}: {brief}"),
                 format!("{to}: {brief}"),
                 brief,
+                least,
             ];
             let fits = |text: &String| Line::raw(text.as_str()).width() <= room;
-            choice.into_iter().find(fits).unwrap_or(least)
+            choice.into_iter().find(fits).unwrap_or(shortest)
         }
     };
     let start = format!("{0}{0} {1} ", theme.rule(), cut(&said, room));
@@ -247,6 +248,7 @@ struct PriceLine {
     long: String,
     brief: String,
     least: String,
+    shortest: String,
 }
 
 /// The cost of the next message where it is not the usual: another lifetime than a day, work that
@@ -259,7 +261,8 @@ fn price(model: &Model, chat: ContactChat<'_>) -> Option<PriceLine> {
         return Some(PriceLine {
             long: format!("busy, it will wait: {}", asked.excess()),
             brief: format!("busy, waits: {now} x usual work, {most} allowed"),
-            least: format!("waits: {now} x, {most} allowed"),
+            least: format!("waits: {now} x, max {most}"),
+            shortest: format!("waits: {now} x"),
         });
     }
     let cost = model.node.cost(chat.lifetime);
@@ -277,6 +280,7 @@ fn price(model: &Model, chat: ContactChat<'_>) -> Option<PriceLine> {
     Some(PriceLine {
         long: format!("{busy}lifetime {lifetime}{words}"),
         brief: format!("{busy}lifetime {lifetime}{about}"),
+        shortest: about.trim_start_matches(", ").to_owned(),
         least: format!("{lifetime}{about}"),
     })
 }

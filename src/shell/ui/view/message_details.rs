@@ -141,7 +141,11 @@ fn next(
                 let end = Civil::at(UnixSeconds(end), zone);
                 format!("It is in the network until about {} {}. ", end.date(), end.clock())
             });
-            format!("{}{}", until.unwrap_or_default(), again(message, zone))
+            let asked = model.node.asked(message.lifetime, None);
+            let answers =
+                asked.and_then(AskedPrice::answers_wait).map(|why| format!("Note: {why}. "));
+            let (until, answers) = (until.unwrap_or_default(), answers.unwrap_or_default());
+            format!("{until}{answers}{}", again(message, zone))
         }
         MessageState::Unacknowledged => format!(
             "{}R sends it again now; the contact sees it only once. A late acknowledgement still counts.",

@@ -73,9 +73,9 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
     }
     rows.extend(figure("Room", &price::fill(network.fill), width));
     rows.extend(figure("Line", &price::line(network.line), width));
-    rows.extend(figure("Asks", &price::steps(network.steps), width));
-    if let Some(paid) = price::paid(network.price) {
-        rows.extend(figure("Price", &format!("busy: you pay {paid}"), width));
+    rows.extend(figure("Asks", &price::own_steps(network.steps), width));
+    if let Some(busy) = price::busy(network.price) {
+        rows.extend(figure("Price", &busy, width));
     }
     if let Some(waiting) = price::waiting(network.waiting) {
         rows.extend(figure("Waiting", &format!("for a lower price: {waiting}"), width));
