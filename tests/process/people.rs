@@ -50,6 +50,32 @@ fn a_failure_reported_by_a_running_node_is_the_same_without_it() {
 }
 
 #[test]
+fn what_may_be_paid_for_a_contact_is_said_without_a_node_and_that_no_price_is_known() {
+    let home = Home::new();
+    home.identity("ann");
+    let invite = Home::new().identity("ben").invite;
+    home.ask(&["contact", "add", &invite, "--name", "ben", "--max-work", "2"]);
+    assert_eq!(home.ask(&["contact", "show", "ben"])["max_work"], 2);
+    let text = |args: &[&str]| String::from_utf8(home.run(args).stdout).expect("UTF-8");
+    let shown = text(&["contact", "show", "ben"]);
+    assert!(shown.contains("at most 2 times the usual work for this contact"), "{shown}");
+    assert!(shown.contains("not known, nor what waits for it: no node runs"), "{shown}");
+    let list = text(&["contact", "list"]);
+    assert!(list.contains(", at most 2 times the usual work\n-- no node runs: "), "{list}");
+    let set = text(&["contact", "max-work", "ben", "256"]);
+    assert_eq!(
+        set.trim(),
+        "ben: at most 256 times the usual work from now on, for all that has no limit of its own"
+    );
+    assert_eq!(home.ask(&["contact", "max-work", "ben", "256"])["changed"], false);
+    assert_eq!(
+        home.ask(&["contact", "max-work", "ben", "usual"])["max_work"],
+        serde_json::Value::Null
+    );
+    assert_eq!(home.run(&["contact", "max-work", "ben", "3"]).status.code(), Some(2));
+}
+
+#[test]
 fn contacts_and_requests_are_listed_of_one_identity_or_of_all() {
     let home = Home::new();
     home.identity("first");

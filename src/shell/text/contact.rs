@@ -28,6 +28,13 @@ pub(in crate::shell) fn link_words(contact: &ContactView) -> &'static str {
 /// What of ours to a contact waits for a lower price: `your messages, 2 messages to be sent again`;
 /// `None` if nothing does.
 pub(in crate::shell) fn waiting(contact: &ContactView) -> Option<String> {
+    let request = contact.waiting_request().map(|_| "your contact request".to_owned());
+    let parts: Vec<String> = request.into_iter().chain(waiting_besides_request(contact)).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// The same without the request.
+pub(in crate::shell) fn waiting_besides_request(contact: &ContactView) -> Option<String> {
     let again = contact.waiting.iter().filter(|what| matches!(what, WaitingForPrice::Again(_)));
     let again = again.count();
     let counted = match again {
@@ -36,7 +43,7 @@ pub(in crate::shell) fn waiting(contact: &ContactView) -> Option<String> {
     };
     let mut counted = (again > 0).then_some(counted);
     let words = |what: &WaitingForPrice| match what {
-        WaitingForPrice::Request(_) => Some("your contact request".to_owned()),
+        WaitingForPrice::Request(_) => None,
         WaitingForPrice::Messages => Some("your messages".to_owned()),
         WaitingForPrice::Again(_) => counted.take(),
         WaitingForPrice::Answers => Some("acknowledgements".to_owned()),

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use super::trust;
 use crate::engine::event::{ContactView, SessionStatus};
-use crate::shell::api::Contact;
 use crate::shell::api::calls::{
     Changed, Comparison, ContactAcceptKey, ContactAdd, ContactBlock, ContactList, ContactRef,
     ContactRekey, ContactRemove, ContactRename, ContactSet, ContactShow, ContactUnblock,
     ContactVerify, Id, Status,
 };
 use crate::shell::api::words::WorkLimit;
+use crate::shell::api::{Contact, PriceStatus};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{ContactAction, GlobalArgs, OnOff};
 use crate::shell::cli::message_format::messages;
@@ -77,11 +77,17 @@ async fn carry_out(
         ContactAction::List => {
             let all = all(client, identity).await?;
             let none = "no contacts yet; add one: undertone contact add INVITE --name NAME";
-            CommandOutput::list(&all, |contact| line(contact, zone), none)
+            let mut words = listed(&all, zone, none);
+            if !client.hello().online && !all.is_empty() {
+                words.push_str(NOTHING_KNOWN);
+            }
+            CommandOutput::new(&all, words)
         }
         ContactAction::Show { name } => {
             let contact = client.call(ContactShow { contact: the(&name) }).await?;
-            CommandOutput::new(&contact, details(&contact, zone))
+            let status = client.call(Status {}).await?;
+            let price = status.online.then_some(status.network.price);
+            CommandOutput::new(&contact, details(&contact, zone, price))
         }
         ContactAction::Verify { name, words, digits } => {
             verify(client, the(&name), &name, (words, digits)).await?
@@ -217,22 +223,58 @@ fn changed_json(done: &Changed) -> Value {
     fields
 }
 
+/// The lines of the list of contacts.
+fn listed(all: &[Contact], zone: &TimeZone, none: &str) -> String {
+    if all.is_empty() {
+        return none.to_owned();
+    }
+    all.iter().map(|contact| line(contact, zone)).collect::<Vec<_>>().join("\n")
+}
+
 /// A contact in a line of the list.
 fn line(contact: &Contact, zone: &TimeZone) -> String {
     let (short, mark) = (contact.key.short(), text::trust::mark(contact.trust));
     let (name, session) = (&contact.petname, link_words(contact));
-    format!("{short}  {mark} {name:<24}  {session}{}", troubles(contact, zone))
+    let (price, troubles) = (price(contact), troubles(contact, zone));
+    format!("{short}  {mark} {name:<24}  {session}{price}{troubles}")
+}
+
+/// What waits for a lower price besides the request, and what may be paid, as a suffix to the session
+/// status, which says it of the request.
+fn price(view: &ContactView) -> String {
+    let intro = match view.waiting_request() {
+        Some(_) => "with it",
+        None => "waiting for a lower price:",
+    };
+    let waiting = text::contact::waiting_besides_request(view);
+    let mut text = waiting.map(|what| format!(", {intro} {what}")).unwrap_or_default();
+    if let Some(highest) = view.highest {
+        text.push_str(&format!(", at most {}", text::price::work(highest)));
+    }
+    text
 }
 
 /// Everything that is known of a contact, for people.
-fn details(view: &ContactView, zone: &TimeZone) -> String {
+fn details(view: &ContactView, zone: &TimeZone, price: Option<PriceStatus>) -> String {
     let compare = trust::to_compare(view);
     let waiting = text::contact::waiting(view);
     let waiting =
         waiting.map(|what| format!("\n  too dear       {what}: waiting for a lower price"));
+    let most = match (view.highest, price.map(PriceStatus::usual_limit)) {
+        (Some(own), _) => format!("at most {} for this contact", text::price::work(own)),
+        (None, Some(usual)) => format!("at most {}, as usual", text::price::work(usual)),
+        (None, None) => "as the node allows that runs next".to_owned(),
+    };
+    let asked = price.map(|price| {
+        // The request, and what most people send.
+        let lifetime = view.waiting_request().unwrap_or_default();
+        AskedPrice::of(price, lifetime, view.highest).words()
+    });
+    let asked =
+        asked.unwrap_or_else(|| "not known, nor what waits for it: no node runs".to_owned());
     format!(
-        "{}\n  fingerprint    {}\n  state          {}{}{}\n  trust          {}\n  \
-         read marks     {}\n{compare}",
+        "{}\n  fingerprint    {}\n  state          {}{}{}\n  work           {most}\n  \
+         price          {asked}\n  trust          {}\n  read marks     {}\n{compare}",
         view.petname,
         view.key.fingerprint(),
         link_words(view),
@@ -267,15 +309,66 @@ fn troubles(view: &ContactView, zone: &TimeZone) -> String {
     text
 }
 
+/// Under a list of contacts that no node told.
+const NOTHING_KNOWN: &str =
+    "\n-- no node runs: the price, and what waits for a lower one, are not known --";
+
 /// Far longer than any invite.
 const MAX_INVITE: u64 = 1_024;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::engine::env::UnixSeconds;
+    use crate::engine::envelope::Lifetime;
+    use crate::engine::event::WaitingForPrice;
+    use crate::engine::id::MessageId;
+    use crate::engine::price::Step;
     use crate::engine::record::Trust;
     use crate::shell::cli::message_format::tests::contact;
+
+    #[test]
+    fn a_line_of_the_list_says_all_that_waits_for_a_lower_price_and_the_limit_of_the_contact() {
+        let told = |session, waiting: &[WaitingForPrice], highest| {
+            let mut contact = contact(session, Trust::Unverified);
+            contact.view.waiting = Arc::new(waiting.iter().copied().collect());
+            contact.view.highest = highest;
+            line(&contact, &TimeZone::UTC)
+        };
+        let again = WaitingForPrice::Again(MessageId(1));
+        let ready = told(SessionStatus::Established, &[again, WaitingForPrice::Answers], None);
+        assert!(
+            ready.ends_with(
+                "  session ready, waiting for a lower price: 1 message to be sent again, \
+                 acknowledgements"
+            ),
+            "{ready}"
+        );
+        let request = [WaitingForPrice::Request(Lifetime::Day), WaitingForPrice::Messages];
+        let request = told(SessionStatus::OfferQueued, &request, Some(Step::new(6)));
+        let all = "request waits for a lower price, with it your messages, at most 64 times the \
+                   usual work";
+        assert!(request.ends_with(all), "{request}");
+        let none = told(SessionStatus::Established, &[], None);
+        assert!(none.ends_with("  session ready"), "{none}");
+    }
+
+    #[test]
+    fn what_is_known_of_a_price_is_told_with_a_contact_and_that_nothing_is_without_a_node() {
+        let mut contact = contact(SessionStatus::Established, Trust::Unverified);
+        let busy = PriceStatus { day: 4, ..PriceStatus::default() };
+        let page = |contact: &Contact, price| details(contact, &TimeZone::UTC, price);
+        let usual = page(&contact, Some(busy));
+        assert!(usual.contains("\n  work           at most 8 times the usual work, as usual\n"));
+        assert!(usual.contains("\n  price          a day costs 16 times the usual work now\n"));
+        contact.view.highest = Some(Step::new(1));
+        let limited = "\n  work           at most 2 times the usual work for this contact\n";
+        assert!(page(&contact, Some(busy)).contains(limited));
+        let alone = page(&contact, None);
+        assert!(alone.contains(limited) && alone.contains("not known, nor what waits"), "{alone}");
+    }
 
     #[test]
     fn nothing_is_under_way_with_a_restored_contact_that_is_blocked() {
