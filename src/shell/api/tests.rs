@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::calls::{AnyCall, Around, ContactRef, History, Id, METHODS, MessageRef, MessageSend};
-use super::testing::not_for_long;
+use super::testing::{in_readme, not_for_long};
 use super::words::{MESSAGE_STATES, session_named};
 use super::*;
 use crate::engine::crypto::keys::{Identity as IdentityKey, PublicKey};
@@ -170,6 +170,10 @@ fn a_message_says_that_it_is_not_for_long_while_that_is_so() {
     }
 }
 
+fn fields_of(value: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(value).unwrap()
+}
+
 fn again<T: Serialize + DeserializeOwned>(value: &T) -> T {
     serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
 }
@@ -278,6 +282,47 @@ fn a_delivery_is_an_event_and_its_place_or_what_was_missed_or_the_end() {
     assert!(matches!(serde_json::from_value(missed), Ok(Delivery::Missed { .. })));
     assert!(matches!(serde_json::from_value(event), Ok(Delivery::Event { .. })));
     assert!(serde_json::from_value::<Delivery>(json!({})).is_err());
+}
+
+#[test]
+fn the_readme_lists_every_field_of_identities_contacts_requests_and_messages() {
+    let key = IdentityKey::generate(&mut SeededRng::new(1).turn()).public();
+    let view = IdentityView { id: IdentityId(1), name: "ann".to_owned(), key };
+    in_readme("| field of an identity | means |", &fields_of(&Identity { view, is_default: true }));
+    let half = SasHalf { half: Half::First, words: [SasWord::parse("walnut").unwrap(); 3] };
+    let reason = HoldReason::KeyChanged { verified: None };
+    let all = [WaitingForPrice::Again(MessageId(1)), WaitingForPrice::Request(Lifetime::Day)];
+    for (trust, what) in [
+        (Trust::Unverified, all[0]),
+        (Trust::Verified { at: UnixSeconds(1), by: VerificationMethod::Sas }, all[1]),
+        (Trust::OnHold { since: UnixSeconds(1), reason, attempts: 1 }, all[0]),
+    ] {
+        let view = ContactView {
+            id: ContactId(1),
+            identity: IdentityId(1),
+            petname: "ben".to_owned(),
+            key,
+            session: SessionStatus::Established,
+            trust,
+            safety_number: SafetyNumber::of(&key, &key),
+            sas: Some(half),
+            missing: 0,
+            read_receipts: true,
+            restored: None,
+            highest: None,
+            waiting: Arc::new(BTreeSet::from([what])),
+        };
+        in_readme("| field of a contact | means |", &fields_of(&Contact { view, unread: 0 }));
+    }
+    let arrived = UnixSeconds(1);
+    let view = RequestView { id: RequestId(1), identity: IdentityId(1), key, arrived };
+    in_readme("| field of a request | means |", &fields_of(&Request { view }));
+    let mut message = not_for_long(wall());
+    let ours = fields_of(&message);
+    message.view.direction = Direction::Incoming;
+    let mut both = ours.as_object().unwrap().clone();
+    both.extend(fields_of(&message).as_object().unwrap().clone());
+    in_readme("| field of a message | means |", &both.into());
 }
 
 #[test]

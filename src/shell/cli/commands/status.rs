@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::shell::api::calls::Status;
 use crate::shell::api::{ClientInfo, ClientKind, CoverStatus, StatusReport};
-use crate::shell::archive::Archive;
+use crate::shell::archive::{Archive, ArchiveOnDisk};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::{connect, output};
 use crate::shell::client::{Client, Connect};
@@ -20,21 +20,11 @@ pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
     let node = ask(&home).await?;
     let store = HomeStore::of(Store::look(&home));
     let archive = Archive::on_disk(&home);
-    let label = archive.as_ref().and_then(|archive| archive.label.as_ref());
     if global.json {
-        let running = node.is_some();
-        let ready = node.as_ref().is_some_and(|report| report.network.ready);
-        let HomeStore { word, trouble, .. } = store;
-        output::print_result(&json!({
-            "running": running, "ready": ready, "home": home.display().to_string(),
-            "kept": word == KEPT, "store": word, "store_trouble": trouble,
-            "archive_bytes": archive.as_ref().map(|archive| archive.bytes),
-            "archive_network": label.map(|label| label.network.as_str()),
-            "archive_floor": label.map(|label| label.floor.bits()),
-            "node": node,
-        }));
+        output::print_result(&fields(&home, &store, archive.as_ref(), node.as_ref()));
         return Ok(());
     }
+    let label = archive.as_ref().and_then(|archive| archive.label.as_ref());
     output::print_line(&format!("home     {}\nstore    {}", home.display(), store.words));
     if let Some(archive) = &archive {
         let of = label.map(|label| {
@@ -49,6 +39,26 @@ pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
         Some(report) => output::print_line(&words(&report)),
     }
     Ok(())
+}
+
+/// The answer for programs.
+fn fields(
+    home: &Path,
+    store: &HomeStore,
+    archive: Option<&ArchiveOnDisk>,
+    node: Option<&StatusReport>,
+) -> Value {
+    let label = archive.and_then(|archive| archive.label.as_ref());
+    json!({
+        "running": node.is_some(),
+        "ready": node.is_some_and(|report| report.network.ready),
+        "home": home.display().to_string(),
+        "kept": store.word == KEPT, "store": store.word, "store_trouble": store.trouble,
+        "archive_bytes": archive.map(|archive| archive.bytes),
+        "archive_network": label.map(|label| label.network.as_str()),
+        "archive_floor": label.map(|label| label.floor.bits()),
+        "node": node,
+    })
 }
 
 /// The figures of the node that runs in a home folder; none if no node runs there.
@@ -159,8 +169,10 @@ mod tests {
     use super::*;
     use crate::engine::settings::DEFAULT_POOL;
     use crate::shell::api::status::tests::network;
+    use crate::shell::api::testing::in_readme;
     use crate::shell::api::{
-        FillStatus, LineStatus, NetworkStatus, Persistence, PriceStatus, StepsStatus,
+        ArchiveStatus, FillStatus, LineStatus, MiningStatus, NetworkStatus, Persistence,
+        PriceStatus, StepsStatus,
     };
 
     fn told(network: NetworkStatus) -> String {
@@ -192,6 +204,21 @@ mod tests {
         ] {
             assert!(busy.lines().any(|line| line == row), "{row} in {busy}");
         }
+    }
+
+    #[test]
+    fn the_readme_lists_every_field_of_a_status() {
+        let store = HomeStore::of(Ok(()));
+        let fields = fields(Path::new("/home"), &store, None, None);
+        in_readme("| field of `status` | means |", &fields);
+        let network = NetworkStatus {
+            mining: Some(MiningStatus { tries: 1, hashes_per_second: 1 }),
+            archive: Some(ArchiveStatus { bytes: 1, missed: 0, trouble: None }),
+            ..network()
+        };
+        let persistence = Persistence::Sealed;
+        let report = StatusReport { network, online: true, persistence, clients: 1 };
+        in_readme("| field of a node | means |", &output::to_json(&report));
     }
 
     #[test]
