@@ -252,7 +252,7 @@ impl From<ArchiveError> for Failure {
             ArchiveError::OtherNetwork { of, wanted } => (
                 FailureCode::ArchiveNetwork,
                 format!(
-                    "it holds envelopes of the network {}, and the relay was to serve {}",
+                    "it is the archive of the network {}, and the relay was to serve {}",
                     network_words(of),
                     network_words(wanted),
                 ),
@@ -264,7 +264,7 @@ impl From<ArchiveError> for Failure {
                     of.floor.bits(),
                 ),
             ),
-            ArchiveError::BelowFloor { below, all, floor } => (
+            ArchiveError::BelowFloor { below, all, floor, salvaged: _ } => (
                 FailureCode::ArchiveNetwork,
                 format!(
                     "it does not say of which network it is, and a floor of {} bits is above the work \
@@ -275,7 +275,7 @@ impl From<ArchiveError> for Failure {
                  folder: --home DIR"
                     .to_owned(),
             ),
-            ArchiveError::Overflows { over, all, wanted, before } => {
+            ArchiveError::Overflows { over, all, wanted, before, salvaged: _ } => {
                 let (was, with) = match before {
                     Some(before) => (
                         format!("; it had {} places before", before.places()),
@@ -296,9 +296,12 @@ impl From<ArchiveError> for Failure {
                 )
             }
         };
-        let safe = "nothing was removed from the archive";
+        let mended = error.salvaged().map(|saved| {
+            format!("; its file was damaged, and {saved} envelopes were recovered into a new one")
+        });
+        let safe = format!("nothing was removed from the archive{}", mended.unwrap_or_default());
         let what = "the archive was not opened";
-        Self::new(code, FailureText { what, why: &why, safe, next: &next })
+        Self::new(code, FailureText { what, why: &why, safe: &safe, next: &next })
     }
 }
 
@@ -485,7 +488,13 @@ mod tests {
         };
         let overflows = |before| {
             let wanted = label(688_128);
-            Failure::from(ArchiveError::Overflows { over: 344, all: 600, wanted, before })
+            Failure::from(ArchiveError::Overflows {
+                over: 344,
+                all: 600,
+                wanted,
+                before,
+                salvaged: None,
+            })
         };
         let known = overflows(Some(label(10 << 30)));
         assert_eq!(
@@ -497,6 +506,18 @@ mod tests {
             known.next.starts_with("start it with --archive 10GiB; --shrink"),
             "{}",
             known.next
+        );
+        let damaged = Failure::from(ArchiveError::Overflows {
+            over: 1,
+            all: 257,
+            wanted: label(688_128),
+            before: None,
+            salvaged: Some(257),
+        });
+        assert_eq!(
+            damaged.safe,
+            "nothing was removed from the archive; its file was damaged, and 257 envelopes were \
+             recovered into a new one"
         );
         let unknown = overflows(None);
         assert!(unknown.why.ends_with("would have to go"), "{}", unknown.why);
@@ -510,7 +531,7 @@ mod tests {
         let other = Failure::from(ArchiveError::OtherNetwork { of, wanted });
         assert_eq!(
             other.why,
-            "it holds envelopes of the network main with a floor of 21 bits, and the relay was to \
+            "it is the archive of the network main with a floor of 21 bits, and the relay was to \
              serve other with a floor of 21 bits"
         );
         assert!(other.next.starts_with("start it with --network main --floor 21;"));

@@ -332,6 +332,33 @@ fn whatever_became_of_an_archive_is_said_in_a_sentence() {
 }
 
 #[test]
+fn a_refused_start_leaves_a_damaged_archive_alone_or_says_that_it_mended_it_and_the_next_does_too()
+{
+    let network = Network::new();
+    let home = Home::new();
+    let held = fill(&home, &network, 230);
+    let mut bytes = fs::read(file(&home)).expect("the file");
+    bytes[..1024].fill(0);
+    fs::write(file(&home), bytes).expect("written");
+    let before = contents(&home);
+    let other = ["--network", "other", "--floor", "4"];
+    let error = refused(&home, &other, &["--archive", "64MiB"]);
+    assert_eq!(error["code"], "archive_network");
+    assert!(contents(&home) == before, "nothing was changed");
+    let recovered = format!("{held} envelopes were recovered into a new");
+    // Its new file is whole, and nobody has gone on with it yet.
+    for _ in 0..2 {
+        let error = refused(&home, &network.flags(), &["--archive", "688128"]);
+        assert_eq!(error["code"], "archive_size");
+        says(&error, "safe", &format!("its file was damaged, and {recovered} one"));
+    }
+    let text = said(&home, &network);
+    assert!(text.contains(&format!("was damaged: {recovered} file")), "{text}");
+    let text = said(&home, &network);
+    assert!(!text.contains("damaged: "), "{text}");
+}
+
+#[test]
 fn an_archive_is_for_one_process_and_names_the_reason_that_it_cannot_be_opened() {
     let network = Network::new();
     let home = Home::new();

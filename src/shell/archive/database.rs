@@ -1,16 +1,19 @@
 //! The archive's database file: made, opened, checked as far as a glance can, and replaced when it
 //! is damaged or of an earlier version.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, params};
+use serde::{Deserialize, Serialize};
 
-use super::carve;
+use super::{carve, note};
 use crate::shell::store::StoreError;
 use crate::shell::store::files::{self, FilePresence};
 
 /// What had become of a database until it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Found {
     /// Nothing, or there was none.
     #[default]
@@ -21,8 +24,18 @@ pub(super) enum Found {
     Outdated,
 }
 
+impl Found {
+    /// How many envelopes were saved from it, if it was damaged.
+    pub(super) const fn salvaged(self) -> Option<u64> {
+        match self {
+            Self::Salvaged(saved) => Some(saved),
+            Self::Whole | Self::Outdated => None,
+        }
+    }
+}
+
 /// Opens the database in `dir`. Makes one if there is none or one of an earlier version, and
-/// salvages one that is damaged.
+/// salvages one that is damaged; either is noted before the old file goes.
 pub(super) fn attach(dir: &Path, most_pages: u64) -> Result<(Connection, Found), StoreError> {
     let path = dir.join(DATABASE_FILE);
     if files::presence(&path)? == FilePresence::Missing {
@@ -30,6 +43,7 @@ pub(super) fn attach(dir: &Path, most_pages: u64) -> Result<(Connection, Found),
         return Ok((open(&path, most_pages)?, Found::Whole));
     }
     if is_outdated(&path) {
+        note::write(dir, Found::Outdated);
         renew(dir, most_pages)?;
         return Ok((open(&path, most_pages)?, Found::Outdated));
     }
@@ -52,6 +66,48 @@ fn is_outdated(path: &Path) -> bool {
     kind.map(u64::from) == Some(APPLICATION_ID)
         // Not 0: one bit that fell makes it of 2.
         && version.is_some_and(|version| (1..VERSION).contains(&u64::from(version)))
+}
+
+/// Whether the database in `dir` holds no envelope, or is none: seen without changing a byte, so
+/// one that is damaged, of another version, or was not closed counts as holding some.
+pub(super) fn holds_nothing(dir: &Path) -> bool {
+    let path = dir.join(DATABASE_FILE);
+    let length = |path: &Path| path.symlink_metadata().map_or(0, |metadata| metadata.len());
+    if files::presence(&path).is_ok_and(|found| found == FilePresence::Missing) {
+        return true;
+    }
+    // What lies in a log is not seen by a connection that may not change anything.
+    length(&dir.join(format!("{DATABASE_FILE}{LOG}"))) == 0
+        && look(&path).is_ok_and(|connection| is_empty(&connection))
+}
+
+/// Opens a database for reading, as a file that nobody changes: without its log, and without the
+/// files that a connection makes beside it.
+fn look(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(
+        format!("file:{}?immutable=1", in_uri(path)),
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW,
+    )?;
+    connection.execute_batch(QUIET)?;
+    examine(&connection)?;
+    Ok(connection)
+}
+
+/// A path as a URI has it (SQLite, "URI filenames"): whatever is not plain is escaped.
+fn in_uri(path: &Path) -> String {
+    let mut text = String::new();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                text.push(char::from(*byte));
+            }
+            byte => text.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    text
 }
 
 /// Replaces a damaged database by a fresh one with all that can be read of it; returns how many
@@ -77,8 +133,11 @@ pub(super) fn salvage(dir: &Path, most_pages: u64) -> Result<u64, StoreError> {
     }
     let saved: i64 = fresh.query_row("SELECT count(*) FROM envelope", [], |row| row.get(0))?;
     fresh.close().map_err(|(_, error)| error)?;
+    let saved = saved.cast_unsigned();
+    // Before: once the damaged file is gone, nothing else says that it was.
+    note::write(dir, Found::Salvaged(saved));
     publish(dir)?;
-    Ok(saved.cast_unsigned())
+    Ok(saved)
 }
 
 /// Pages for all that can be saved of these files, whatever size is asked for: which envelopes have
@@ -139,8 +198,20 @@ fn publish(dir: &Path) -> Result<(), StoreError> {
 fn open(path: &Path, most_pages: u64) -> Result<Connection, StoreError> {
     let connection = connect(path)?;
     settle(&connection, most_pages)?;
-    let kind = (pragma(&connection, "application_id")?, pragma(&connection, "user_version")?);
-    let page = pragma(&connection, "page_size")?;
+    examine(&connection)?;
+    if connection.is_readonly("main")? {
+        return Err(StoreError::ReadOnly);
+    }
+    Ok(connection)
+}
+
+/// Whether a database is an archive of this version.
+///
+/// # Errors
+/// When it is none, or damaged.
+fn examine(connection: &Connection) -> Result<(), StoreError> {
+    let kind = (pragma(connection, "application_id")?, pragma(connection, "user_version")?);
+    let page = pragma(connection, "page_size")?;
     let tables: Vec<String> = connection
         .prepare("SELECT coalesce(sql, '') FROM sqlite_master")?
         .query_map([], |row| row.get(0))?
@@ -149,10 +220,7 @@ fn open(path: &Path, most_pages: u64) -> Result<Connection, StoreError> {
     if kind != (APPLICATION_ID, VERSION) || page != PAGE_BYTES || tables != [TABLE] {
         return Err(StoreError::Damaged);
     }
-    if connection.is_readonly("main")? {
-        return Err(StoreError::ReadOnly);
-    }
-    Ok(connection)
+    Ok(())
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {

@@ -11,7 +11,10 @@
 //! - A label beside the file says its network, its floor and its size ([`ArchiveLabel`]). A start in
 //!   another network is refused, and one with a smaller size that not all of it fits into, unless
 //!   that is asked for ([`ArchiveOverflow`]): what was accepted is not lost by a mistyped option.
-//! - Damage is never a reason not to start. All that is readable is carved out of the damaged file
+//! - A start that is refused leaves the folder as it was: the label is looked at before anything is
+//!   mended or opened.
+//! - Damage is never a reason not to start, and whatever was mended stays noted in a file until a
+//!   start has told it. All that is readable is carved out of the damaged file
 //!   page by page, whatever became of its indices and its header, into a fresh one in its place.
 //! - Trouble with the disk is never a reason to stop: an envelope that could not be kept is counted
 //!   and reported ([`Archive::take_lost`]), and after a while it is tried again.
@@ -25,6 +28,7 @@
 mod carve;
 mod database;
 mod label;
+mod note;
 #[cfg(test)]
 mod tests;
 
@@ -67,6 +71,7 @@ pub struct Archive {
     /// Beats until the next attempt after trouble.
     resting: u32,
     found: Found,
+    note: MendingNote,
     label: ArchiveLabel,
     /// Whose it was before this start.
     before: Before,
@@ -151,6 +156,18 @@ pub enum Naming {
     New,
 }
 
+/// The note of what was mended, which lies in the folder until that was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MendingNote {
+    /// There is none.
+    Missing,
+    /// No start has told it.
+    Untold,
+    /// This start has, and so many beats later it goes: a start that ends sooner may not have come
+    /// to it.
+    Told(u32),
+}
+
 /// What an archive was before this start.
 enum Before {
     /// Nothing, or it held nothing.
@@ -189,8 +206,8 @@ pub enum ArchiveError {
     /// The folder or the files cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It holds envelopes of another network.
-    #[error("it holds envelopes of another network")]
+    /// It is that of another network, and may hold envelopes of it.
+    #[error("it is the archive of another network")]
     OtherNetwork {
         /// Whose it is.
         of: ArchiveLabel,
@@ -206,6 +223,8 @@ pub enum ArchiveError {
         all: u64,
         /// The floor.
         floor: Floor,
+        /// So many were recovered by this start, which found the file damaged.
+        salvaged: Option<u64>,
     },
     /// Not all of its envelopes fit into its new size.
     #[error("its envelopes do not fit into its size")]
@@ -218,7 +237,20 @@ pub enum ArchiveError {
         wanted: ArchiveLabel,
         /// The size before, if the archive says it.
         before: Option<ArchiveLabel>,
+        /// So many were recovered by this start, which found the file damaged.
+        salvaged: Option<u64>,
     },
+}
+
+impl ArchiveError {
+    /// How many envelopes a start that is refused recovered from a damaged file all the same.
+    #[must_use]
+    pub const fn salvaged(&self) -> Option<u64> {
+        match self {
+            Self::BelowFloor { salvaged, .. } | Self::Overflows { salvaged, .. } => *salvaged,
+            Self::Store(_) | Self::OtherNetwork { .. } => None,
+        }
+    }
 }
 
 /// An archive as it can be seen without opening it.
@@ -251,16 +283,22 @@ impl Archive {
         let dir = dir.canonicalize().map_err(StoreError::from)?;
         let lock = HomeLock::take(&dir)?;
         let written = ArchiveLabel::read(&dir)?;
+        // Before anything is opened or mended: whoever is refused it leaves it as it is. And whoever
+        // mistyped the network of a new archive has nothing to lose.
+        if let Some(of) = written.as_ref().filter(|of| !of.is_of_network(&label))
+            && !database::holds_nothing(&dir)
+        {
+            return Err(ArchiveError::OtherNetwork { of: of.clone(), wanted: label });
+        }
+        let noted = note::read(&dir);
         let most_pages = most_pages(label.bytes);
         let (connection, found) = database::attach(&dir, most_pages)?;
+        let found = if found == Found::Whole { noted.unwrap_or_default() } else { found };
+        let note = if found == Found::Whole { MendingNote::Missing } else { MendingNote::Untold };
         let is_label_due = written.as_ref() != Some(&label);
         let before = match written {
-            // Whoever mistyped the network of a new archive has nothing to lose.
             _ if database::is_empty(&connection) => Before::Empty,
             None => Before::Unlabelled,
-            Some(of) if !of.is_of_network(&label) => {
-                return Err(ArchiveError::OtherNetwork { of, wanted: label });
-            }
             Some(of) => Before::Labelled(of),
         };
         let room = database::room(&connection).unwrap_or_default();
@@ -278,6 +316,7 @@ impl Archive {
             trouble: None,
             resting: 0,
             found,
+            note,
             label,
             before,
             overflow,
@@ -337,12 +376,8 @@ impl Archive {
                 Err(error) => return Err(error.into()),
             }
         }
-        let (salvaged, outdated) = match std::mem::take(&mut self.found) {
-            Found::Whole => (None, false),
-            Found::Salvaged(saved) => (Some(saved), false),
-            Found::Outdated => (None, true),
-        };
-        Ok(ArchiveScan { damaged, salvaged, outdated })
+        let outdated = self.found == Found::Outdated;
+        Ok(ArchiveScan { damaged, salvaged: self.found.salvaged(), outdated })
     }
 
     /// Decides whether this start may remove the envelopes that were dropped of those that
@@ -353,11 +388,12 @@ impl Archive {
     pub fn begin(&mut self, unfit: Unfit) -> Result<Naming, ArchiveError> {
         let Unfit { below_floor, without_room, held } = unfit;
         let all = held + below_floor + without_room;
+        let salvaged = self.found.salvaged();
         let (naming, before) = match std::mem::replace(&mut self.before, Before::Empty) {
             Before::Empty => (Naming::AsBefore, Some(self.label.clone())),
             Before::Unlabelled if below_floor > 0 => {
                 let floor = self.label.floor;
-                return Err(ArchiveError::BelowFloor { below: below_floor, all, floor });
+                return Err(ArchiveError::BelowFloor { below: below_floor, all, floor, salvaged });
             }
             Before::Unlabelled => (Naming::New, None),
             Before::Labelled(label) => (Naming::AsBefore, Some(label)),
@@ -366,7 +402,16 @@ impl Archive {
         let is_smaller = before.as_ref().is_none_or(|before| self.label.places() < before.places());
         if is_smaller && without_room > 0 && self.overflow == ArchiveOverflow::Refused {
             let wanted = self.label.clone();
-            return Err(ArchiveError::Overflows { over: without_room, all, wanted, before });
+            return Err(ArchiveError::Overflows {
+                over: without_room,
+                all,
+                wanted,
+                before,
+                salvaged,
+            });
+        }
+        if self.note == MendingNote::Untold {
+            self.note = MendingNote::Told(TOLD_AFTER);
         }
         self.write_label();
         Ok(naming)
@@ -456,6 +501,11 @@ impl Archive {
     /// Writes out what is pending, removes some of what is to go, and after trouble tries again in
     /// time. Call it every second.
     pub fn beat(&mut self) {
+        self.note = match self.note {
+            MendingNote::Told(0) => self.remove_note(),
+            MendingNote::Told(beats) => MendingNote::Told(beats - 1),
+            MendingNote::Missing | MendingNote::Untold => self.note,
+        };
         if self.resting > 0 {
             self.resting -= 1;
             if self.resting > 0 {
@@ -477,6 +527,12 @@ impl Archive {
         {
             self.fail(&error.into());
         }
+    }
+
+    /// Removes the note of what this start has told.
+    fn remove_note(&self) -> MendingNote {
+        // Told once more is better than never.
+        if note::remove(&self.dir).is_err() { MendingNote::Untold } else { MendingNote::Missing }
     }
 
     /// Its size on disk, in bytes, without the log and without free pages inside.
@@ -620,6 +676,8 @@ impl Archive {
             Found::Whole => Found::Salvaged(saved),
             Found::Salvaged(_) | Found::Outdated => again,
         };
+        // After the start, the next one tells it.
+        self.note = MendingNote::Untold;
         tracing::warn!(saved, "the archive was damaged");
         Ok(())
     }
@@ -628,6 +686,9 @@ impl Archive {
 impl Drop for Archive {
     fn drop(&mut self) {
         self.write_out();
+        if let MendingNote::Told(_) = self.note {
+            self.note = self.remove_note();
+        }
     }
 }
 
@@ -712,6 +773,10 @@ const OWED_A_BEAT: usize = 2_000;
 /// Beats to rest after trouble: half a minute. A guess: soon enough for a person who just made
 /// room.
 const REST: u32 = 30;
+
+/// Beats until what was mended counts as told: some two seconds after a start. A guess: far longer
+/// than a line takes to be written.
+const TOLD_AFTER: u32 = 2;
 
 /// Salvages in one start. A disk on which the file is damaged again after these cannot be used.
 const MOST_SALVAGES: u32 = 3;

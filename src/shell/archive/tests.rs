@@ -395,6 +395,7 @@ fn an_archive_of_version_1_is_begun_anew_and_says_so_once() {
     let mut archive = home.open();
     let (kept, taken) = everything(&mut archive);
     assert_eq!((kept.len(), taken.damaged, taken.salvaged, taken.outdated), (0, 0, None, true));
+    archive.begin(Unfit::default()).unwrap();
     keep_all(&mut archive, &alike(20));
     assert_eq!(archive.missed(), 0);
     drop(archive);
@@ -427,6 +428,7 @@ fn an_archive_of_version_1_that_is_cut_or_damaged_is_begun_anew_too() {
         let (kept, taken) = copy.contents();
         let outdated = ArchiveScan { outdated: true, ..ArchiveScan::default() };
         assert_eq!((kept.len(), taken), (0, outdated), "{damage:?}");
+        copy.open().begin(Unfit::default()).unwrap();
         assert_eq!(copy.contents().1, ArchiveScan::default(), "{damage:?}");
     }
     // So damaged that it does not say its version.
@@ -697,7 +699,8 @@ fn a_smaller_size_that_not_all_fits_into_is_refused_and_removes_nothing_unless_t
     let home = labelled(&all, before.clone());
     for _ in 0..2 {
         let refused = start(&home, small.clone(), (256, REFUSED)).unwrap_err();
-        let ArchiveError::Overflows { over: 344, all: 600, wanted, before: Some(was) } = refused
+        let ArchiveError::Overflows { over: 344, all: 600, wanted, before: Some(was), .. } =
+            refused
         else {
             panic!("{refused}")
         };
@@ -772,15 +775,14 @@ fn an_archive_without_a_label_is_given_the_network_of_the_first_start_that_it_fi
         let on_disk = || Archive::on_disk(home.0.path()).unwrap().label;
         assert!(on_disk().is_none());
         let refused = start(&home, sized(688_128), (256, REFUSED)).unwrap_err();
-        let ArchiveError::Overflows { over: 44, all: 300, wanted: _, before: None } = refused
-        else {
+        let ArchiveError::Overflows { over: 44, all: 300, before: None, .. } = refused else {
             panic!("{refused}")
         };
         let mut archive = home.open();
         let unfit = Unfit { below_floor: 1, without_room: 0, held: 299 };
         let refused = archive.begin(unfit).unwrap_err();
         drop(archive);
-        let ArchiveError::BelowFloor { below: 1, all: 300, floor } = refused else {
+        let ArchiveError::BelowFloor { below: 1, all: 300, floor, .. } = refused else {
             panic!("{refused}")
         };
         assert!(floor == Floor::new(4) && on_disk().is_none(), "nothing was decided");
@@ -795,16 +797,136 @@ fn an_archive_without_a_label_is_given_the_network_of_the_first_start_that_it_fi
     }
 }
 
-#[test]
-fn a_damaged_archive_is_saved_whole_before_a_smaller_size_is_refused() {
-    let all = alike(600);
-    let home = labelled(&all, sized(LARGE));
+/// All that lies in the folder of the archive, by name.
+fn folder(home: &Home) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = fs::read_dir(home.0.path().join(FOLDER)).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+/// Overwrites the header of the database.
+fn behead(home: &Home) {
     let mut bytes = fs::read(home.file()).unwrap();
     bytes[..1024].fill(0);
     fs::write(home.file(), bytes).unwrap();
-    let refused = start(&home, sized(688_128), (256, REFUSED)).unwrap_err();
-    assert!(matches!(refused, ArchiveError::Overflows { over: 344, all: 600, .. }), "{refused}");
-    assert_eq!(home.contents(), (all, ArchiveScan::default()));
+}
+
+#[test]
+fn a_start_in_another_network_changes_no_byte_of_an_archive_in_whatever_state_that_is() {
+    let home = labelled(&alike(300), sized(LARGE));
+    let killed = {
+        let mut archive = home.open();
+        keep_all(&mut archive, &some(20));
+        home.copy()
+    };
+    let (damaged, outdated, foreign) = (home.copy(), home.copy(), home.copy());
+    behead(&damaged);
+    mark(&outdated, 1);
+    fs::write(foreign.file(), b"something else").unwrap();
+    let noted = damaged.copy();
+    drop(noted.contents());
+    for home in [home, killed, damaged, outdated, foreign, noted] {
+        let before = folder(&home);
+        for overflow in [REFUSED, ArchiveOverflow::Removed] {
+            let other = ArchiveLabel { network: "test".parse().unwrap(), ..sized(LARGE) };
+            let refused = start(&home, other, (0, overflow)).unwrap_err();
+            assert!(matches!(refused, ArchiveError::OtherNetwork { .. }), "{refused}");
+            assert!(folder(&home) == before);
+        }
+    }
+}
+
+#[test]
+fn an_archive_that_holds_nothing_is_seen_to_be_empty_wherever_its_folder_lies() {
+    let home = Home::new();
+    let folder = home.0.path().join("100% ?mode=ro#\u{e9}");
+    data_dir::prepare(&folder).unwrap();
+    let open = |label| Archive::open(&folder, label, REFUSED);
+    let other = ArchiveLabel { network: "test".parse().unwrap(), ..sized(LARGE) };
+    open(sized(LARGE)).unwrap().begin(Unfit::default()).unwrap();
+    let mut archive = open(other.clone()).unwrap();
+    archive.begin(Unfit::default()).unwrap();
+    keep_all(&mut archive, &alike(1));
+    drop(archive);
+    assert!(matches!(open(sized(LARGE)), Err(ArchiveError::OtherNetwork { .. })));
+    drop(open(other).unwrap());
+}
+
+#[test]
+fn a_damaged_archive_is_saved_whole_before_a_smaller_size_is_refused_and_both_are_told() {
+    let all = alike(600);
+    let home = labelled(&all, sized(LARGE));
+    behead(&home);
+    for _ in 0..2 {
+        let refused = start(&home, sized(688_128), (256, REFUSED)).unwrap_err();
+        let ArchiveError::Overflows { over: 344, all: 600, salvaged: Some(600), .. } = refused
+        else {
+            panic!("{refused}")
+        };
+    }
+    let mended = ArchiveScan { salvaged: Some(600), ..ArchiveScan::default() };
+    assert_eq!(home.contents(), (all, mended));
+}
+
+#[test]
+fn what_was_mended_is_told_until_a_start_has_run_for_a_moment_and_then_no_more() {
+    let whole = labelled(&alike(300), sized(LARGE));
+    let (damaged, outdated) = (whole.copy(), whole.copy());
+    behead(&damaged);
+    mark(&outdated, 1);
+    let salvaged = ArchiveScan { salvaged: Some(300), ..ArchiveScan::default() };
+    let anew = ArchiveScan { outdated: true, ..ArchiveScan::default() };
+    for (home, told) in [(damaged, salvaged), (outdated, anew)] {
+        // Mended, and ended before anything was said.
+        drop(home.open());
+        let mut archive = home.open();
+        assert_eq!(everything(&mut archive).1, told);
+        archive.begin(Unfit::default()).unwrap();
+        archive.beat();
+        let killed = home.copy();
+        assert_eq!(killed.contents().1, told);
+        for _ in 0..TOLD_AFTER {
+            archive.beat();
+        }
+        assert_eq!(home.copy().contents().1, ArchiveScan::default());
+        drop(archive);
+        // Whoever ends in peace has told it.
+        let mut archive = killed.open();
+        archive.begin(Unfit::default()).unwrap();
+        drop(archive);
+        assert_eq!(killed.contents().1, ArchiveScan::default());
+    }
+}
+
+#[test]
+fn what_was_mended_while_it_ran_is_told_by_the_next_start() {
+    let all = alike(50);
+    let home = labelled(&all, sized(LARGE));
+    let mut archive = home.open();
+    everything(&mut archive);
+    archive.begin(Unfit::default()).unwrap();
+    archive.fail(&StoreError::Damaged);
+    for _ in 0..TOLD_AFTER + 2 {
+        archive.beat();
+    }
+    drop(archive);
+    let mended = ArchiveScan { salvaged: Some(50), ..ArchiveScan::default() };
+    assert_eq!(home.contents(), (all, mended));
+}
+
+#[test]
+fn a_note_that_makes_no_sense_is_as_good_as_none() {
+    let home = labelled(&alike(5), sized(LARGE));
+    let path = home.0.path().join(FOLDER).join(note::NOTE_FILE);
+    for text in [&b""[..], b"{", b"\"whole\"", b"{\"salvaged\":-1}", &[0xff; 900]] {
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(home.contents().1, ArchiveScan::default());
+    }
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    behead(&home);
+    assert_eq!(home.contents().1.salvaged, Some(5), "mended all the same");
 }
 
 #[test]
