@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::engine::command::CommandError;
 use crate::engine::crypto::invite::InviteError;
-use crate::shell::archive::{ArchiveError, ArchiveLabel};
+use crate::shell::archive::{ArchiveError, ArchiveLabel, LabelFault};
 use crate::shell::backup::BackupError;
 use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
 use crate::shell::net::NetError;
@@ -249,6 +249,7 @@ impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Self {
         let (code, why, next) = match &error {
             ArchiveError::Store(error) => archive_store(error),
+            ArchiveError::Label(fault) => archive_label(*fault),
             ArchiveError::OtherNetwork { of, wanted } => (
                 FailureCode::ArchiveNetwork,
                 format!(
@@ -258,7 +259,7 @@ impl From<ArchiveError> for Failure {
                 ),
                 format!(
                     "start it with --network {} --floor {}; for another network choose another \
-                     folder: --home DIR; to give up what the archive holds, remove the folder \
+                     folder: --home DIR, or hold envelopes in memory: --pool SIZE; to give up what the archive holds, remove the folder \
                      \"archive\" in the home folder",
                     of.network,
                     of.floor.bits(),
@@ -304,6 +305,35 @@ impl From<ArchiveError> for Failure {
         Self::new(code, FailureText { what, why: &why, safe: &safe, next: &next })
     }
 }
+
+fn archive_label(fault: LabelFault) -> (FailureCode, String, String) {
+    let unknown = "so neither its network nor its size is known";
+    let (why, next) = match fault {
+        LabelFault::Empty => (format!("its file label.json is empty, {unknown}"), RESTORE_LABEL),
+        LabelFault::Garbled => {
+            (format!("its file label.json makes no sense, {unknown}"), RESTORE_LABEL)
+        }
+        LabelFault::NotAFile => (
+            "label.json in it is a folder, a link or the like, and not a file".to_owned(),
+            "move that out of the folder \"archive\" in the home folder, and put the file label.json \
+             back; if it is lost",
+        ),
+        LabelFault::Unreadable => (
+            format!("its file label.json cannot be read, {unknown}"),
+            "make the file readable for the user that runs the relay, or, if the disk does not give \
+             it back, remove it from the folder \"archive\" in the home folder; then",
+        ),
+    };
+    let next = format!(
+        "{next} start the relay with the --network, --floor and --archive SIZE of that archive; or \
+         hold envelopes in memory: --pool SIZE"
+    );
+    (FailureCode::Archive, why, next)
+}
+
+/// What to do about a label with another content.
+const RESTORE_LABEL: &str = "put the file back as it was; if that is lost, remove it from the folder \
+    \"archive\" in the home folder, and";
 
 fn archive_store(error: &StoreError) -> (FailureCode, String, String) {
     let why = error.to_string();
@@ -540,6 +570,22 @@ mod tests {
         assert_eq!(used.why, "another process uses the archive in this home folder");
         for failure in [known, unknown, other, used] {
             assert_eq!(failure.safe, "nothing was removed from the archive");
+        }
+    }
+
+    #[test]
+    fn whatever_lies_in_the_place_of_a_label_has_advice_of_its_own() {
+        for (fault, why, next) in [
+            (LabelFault::Empty, "is empty", "put the file back"),
+            (LabelFault::Garbled, "makes no sense", "put the file back"),
+            (LabelFault::NotAFile, "is a folder, a link", "move that out of the folder"),
+            (LabelFault::Unreadable, "cannot be read", "make the file readable"),
+        ] {
+            let label = Failure::from(ArchiveError::Label(fault));
+            assert_eq!(label.code(), Some(FailureCode::Archive));
+            assert!(label.why.contains(why) && label.why.contains("label.json"), "{}", label.why);
+            assert!(label.next.starts_with(next), "{}", label.next);
+            assert!(label.next.contains("--network, --floor and --archive SIZE"), "{}", label.next);
         }
     }
 

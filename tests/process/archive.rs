@@ -232,7 +232,8 @@ fn an_archive_belongs_to_one_network_and_is_refused_to_every_other() {
         ["--network", name, "--floor", "3"],
         ["--network", name, "--floor", "20"],
     ] {
-        for more in [&archive[..], &["--archive", "64MiB", "--shrink"]] {
+        // However much memory is free.
+        for more in [&archive[..], &["--archive", "64MiB", "--shrink"], &[]] {
             let error = refused(&home, &flags, more);
             assert_eq!((&error["code"], &error["exit"]), (&"archive_network".into(), &7.into()));
             says(&error, "reason", &format!("of the network {name} with a floor of 4 bits"));
@@ -246,7 +247,8 @@ fn an_archive_belongs_to_one_network_and_is_refused_to_every_other() {
         let room =
             relay.wait_for_json("its room", |line| (line["type"] == "room").then(|| line.clone()));
         assert_eq!((&room["place"], &room["held"]), (&"memory".into(), &0.into()));
-        says(&room, "why", &format!("the archive in the home folder is of the network {name}"));
+        let unused = format!("the archive in the home folder is of the network {name}");
+        says(&room, "unused", &unused);
         assert_eq!(relay.end("TERM"), Some(0));
     }
     assert!(contents(&home) == before, "nothing was changed");
@@ -261,24 +263,22 @@ fn an_archive_that_names_no_network_is_that_of_the_first_start_that_it_fits_and_
     let home = Home::new();
     let held = fill(&home, &network, 10);
     let label = home.path("home/archive/label.json");
-    for text in [None, Some("{")] {
-        match text {
-            None => fs::remove_file(&label).expect("removed"),
-            Some(text) => fs::write(&label, text).expect("written"),
-        }
-        // All its envelopes show 4 bits, and hardly one shows 30.
-        let higher = ["--network", network.name(), "--floor", "30"];
-        let error = refused(&home, &higher, &["--archive", "64MiB"]);
-        assert_eq!(error["code"], "archive_network");
-        says(&error, "reason", "does not say of which network it is");
-        let usual = Relay::start_with(&home, &network, &[]);
-        assert_eq!((usual.held(), &usual.taken["unnamed"]), (held, &true.into()));
-        usual.process.kill();
-        drop(usual);
-        let relay = Relay::start(&home, &network);
-        assert_eq!((relay.held(), &relay.taken["unnamed"]), (held, &false.into()));
-        assert_eq!(relay.process.end("TERM"), Some(0));
-    }
+    fs::remove_file(&label).expect("removed");
+    // All its envelopes show 4 bits, and hardly one shows 30.
+    let higher = ["--network", network.name(), "--floor", "30"];
+    let error = refused(&home, &higher, &["--archive", "64MiB"]);
+    assert_eq!(error["code"], "archive_network");
+    says(&error, "reason", "does not say of which network it is");
+    let usual = Relay::start_with(&home, &network, &[]);
+    assert_eq!((usual.held(), &usual.taken["unnamed"]), (held, &true.into()));
+    assert_eq!(usual.room["places"], 293_000, "the usual size, and no odd one");
+    says(&usual.room, "why", "does not say its size; this is the usual one");
+    usual.process.kill();
+    drop(usual);
+    let relay = Relay::start(&home, &network);
+    assert_eq!((relay.held(), &relay.taken["unnamed"]), (held, &false.into()));
+    assert_eq!(relay.taken["was"]["bytes"], 293_000 * 2_688);
+    assert_eq!(relay.process.end("TERM"), Some(0));
     let written = parse(fs::read(&label).expect("a label").as_slice());
     assert_eq!(written["network"], network.name());
     fs::remove_file(&label).expect("removed");
@@ -304,6 +304,54 @@ fn said(home: &Home, network: &Network) -> String {
     relay.wait_for("its address", |line| line.starts_with("listening on").then_some(()));
     assert_eq!(relay.end("TERM"), Some(0));
     relay.errors()
+}
+
+#[test]
+fn a_label_that_is_there_and_says_nothing_is_refused_with_what_to_do_and_nothing_is_changed() {
+    let network = Network::new();
+    let home = Home::new();
+    let held = fill(&home, &network, 10);
+    let label = home.path("home/archive/label.json");
+    let written = fs::read(&label).expect("a label");
+    for (text, why) in [("", "is empty"), ("{", "makes no sense")] {
+        fs::write(&label, text).expect("written");
+        let before = contents(&home);
+        for more in [&["--archive", "64MiB"][..], &[]] {
+            let error = refused(&home, &network.flags(), more);
+            assert_eq!((&error["code"], &error["exit"]), (&"archive".into(), &1.into()));
+            says(&error, "reason", &format!("its file label.json {why}"));
+            says(&error, "hint", "put the file back as it was");
+        }
+        assert!(contents(&home) == before, "nothing was changed");
+        assert!(home.ask(&["status"])["archive_network"].is_null());
+    }
+    fs::remove_file(&label).expect("removed");
+    fs::create_dir(&label).expect("made");
+    let error = refused(&home, &network.flags(), &[]);
+    says(&error, "reason", "label.json in it is a folder, a link or the like");
+    says(&error, "hint", "move that out of the folder");
+    fs::remove_dir(&label).expect("removed");
+    fs::write(&label, written).expect("written");
+    let open = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(&label, open).expect("for its owner alone");
+    assert_eq!(Relay::start_with(&home, &network, &[]).held(), held);
+}
+
+#[test]
+fn an_archive_that_holds_nothing_changes_its_network_and_says_so() {
+    let network = Network::new();
+    let home = Home::new();
+    let relay = Relay::start(&home, &network);
+    assert!(relay.taken["was"].is_null());
+    assert_eq!(relay.process.end("TERM"), Some(0));
+    let other = Network::new();
+    let relay = Relay::start_with(&home, &other, &[]);
+    assert_eq!(relay.taken["was"]["network"], network.name());
+    assert_eq!(relay.room["places"], 24_966, "its size stays");
+    assert_eq!(relay.process.end("TERM"), Some(0));
+    let text = said(&home, &network);
+    let was = format!("the archive was of the network {} with a floor of 4 bits", other.name());
+    assert!(text.contains(&format!("{was}, and held nothing: from now on")), "{text}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! An envelope does not say its network, so without this file an archive would be taken over by
 //! whatever relay is started in its folder. It lies beside the database and not in it: it survives
 //! every damage to that, and can be read while another process holds the archive. One that cannot
-//! be read is as good as none.
+//! be read is not as good as none: it was written for a network, and nobody knows for which.
 
 use std::path::Path;
 
@@ -43,17 +43,26 @@ impl ArchiveLabel {
         (&self.network, self.floor) == (&other.network, other.floor)
     }
 
-    /// The label in an archive's folder; `None` if there is none that can be read.
+    /// What lies in an archive's folder in the place of its label.
     ///
     /// # Errors
-    /// When others can use the file, or something else lies in its place.
-    pub(super) fn read(dir: &Path) -> Result<Option<Self>, StoreError> {
+    /// When others can use the file.
+    pub(super) fn read(dir: &Path) -> Result<WrittenLabel, StoreError> {
         let path = dir.join(LABEL_FILE);
-        if files::presence(&path)? == FilePresence::Missing {
-            return Ok(None);
-        }
-        // A disk that does not give it back is no reason not to start.
-        Ok(Self::of_text(&files::read_start(&path, LONGEST).unwrap_or_default()))
+        let text = match files::presence(&path) {
+            Ok(FilePresence::Missing) => return Ok(WrittenLabel::Missing),
+            Ok(FilePresence::Present) => files::read_start(&path, LONGEST),
+            Err(error @ StoreError::UnsafePermissions(_)) => return Err(error),
+            Err(StoreError::Foreign) => return Ok(WrittenLabel::Unusable(LabelFault::NotAFile)),
+            Err(error) => Err(error),
+        };
+        Ok(match text {
+            Ok(text) => Self::of_text(&text).map_or_else(
+                || WrittenLabel::Unusable(LabelFault::of_text(&text)),
+                WrittenLabel::Whole,
+            ),
+            Err(_) => WrittenLabel::Unusable(LabelFault::Unreadable),
+        })
     }
 
     /// Puts it into an archive's folder, in place of the one before: durably and as a whole.
@@ -69,6 +78,55 @@ impl ArchiveLabel {
         let network = network.parse().ok()?;
         let fits = floor <= Floor::MAX_BITS && bytes >= PoolBounds::LEAST.bytes() as u64;
         fits.then(|| Self { network, floor: Floor::new(floor), bytes })
+    }
+}
+
+/// What lies in the place of an archive's label.
+#[derive(Clone, PartialEq, Eq)]
+pub enum WrittenLabel {
+    /// Nothing: earlier builds of this version did not write one.
+    Missing,
+    /// A label.
+    Whole(ArchiveLabel),
+    /// Something that is none.
+    Unusable(LabelFault),
+}
+
+opaque_debug!(
+    enum WrittenLabel {
+        Missing,
+        Whole,
+        Unusable,
+    }
+);
+
+impl WrittenLabel {
+    /// What it says, if it says something.
+    #[must_use]
+    pub const fn known(&self) -> Option<&ArchiveLabel> {
+        match self {
+            Self::Whole(label) => Some(label),
+            Self::Missing | Self::Unusable(_) => None,
+        }
+    }
+}
+
+/// Why what lies in the place of a label is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelFault {
+    /// The file is empty.
+    Empty,
+    /// The file has another content than it was written with.
+    Garbled,
+    /// It is a folder, a link or the like.
+    NotAFile,
+    /// The system does not give it back.
+    Unreadable,
+}
+
+impl LabelFault {
+    const fn of_text(text: &[u8]) -> Self {
+        if text.is_empty() { Self::Empty } else { Self::Garbled }
     }
 }
 
@@ -101,19 +159,20 @@ mod tests {
     #[test]
     fn a_label_is_read_as_it_was_written_and_says_nothing_in_a_log() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(ArchiveLabel::read(dir.path()).unwrap().is_none());
+        assert!(ArchiveLabel::read(dir.path()).unwrap() == WrittenLabel::Missing);
         let label = label();
         label.write(dir.path()).unwrap();
-        assert!(ArchiveLabel::read(dir.path()).unwrap() == Some(label.clone()));
+        let read = || ArchiveLabel::read(dir.path()).unwrap();
+        assert!(read().known() == Some(&label));
         assert!(fs::metadata(dir.path().join(LABEL_FILE)).unwrap().len() < LONGEST / 4);
         let smaller = ArchiveLabel { bytes: 688_128, ..label };
         smaller.write(dir.path()).unwrap();
-        assert_eq!(ArchiveLabel::read(dir.path()).unwrap().map(|read| read.places()), Some(256));
-        assert_eq!(format!("{smaller:?}"), "ArchiveLabel");
+        assert_eq!(read().known().map(ArchiveLabel::places), Some(256));
+        assert_eq!(format!("{smaller:?} {:?}", read()), "ArchiveLabel WrittenLabel::Whole");
     }
 
     #[test]
-    fn a_label_that_makes_no_sense_is_as_good_as_none() {
+    fn a_label_that_makes_no_sense_is_none() {
         let good = r#"{"network":"main","floor":21,"bytes":688128}"#;
         assert!(ArchiveLabel::of_text(good.as_bytes()).is_some());
         for (from, to) in [
@@ -136,6 +195,26 @@ mod tests {
     }
 
     #[test]
+    fn whatever_lies_in_the_place_of_a_label_is_told_from_a_label_that_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(LABEL_FILE);
+        let fault = || ArchiveLabel::read(dir.path()).unwrap();
+        for (text, expected) in [
+            (&b""[..], LabelFault::Empty),
+            (b"{", LabelFault::Garbled),
+            (&[0; 900], LabelFault::Garbled),
+        ] {
+            files::replace(dir.path(), LABEL_FILE, text).unwrap();
+            assert!(fault() == WrittenLabel::Unusable(expected), "{expected:?}");
+        }
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(fault() == WrittenLabel::Unusable(LabelFault::NotAFile));
+        fs::remove_dir(&path).unwrap();
+        assert!(fault() == WrittenLabel::Missing);
+    }
+
+    #[test]
     fn a_label_that_others_can_use_or_that_leads_elsewhere_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         label().write(dir.path()).unwrap();
@@ -145,7 +224,8 @@ mod tests {
         assert!(matches!(refused, Err(StoreError::UnsafePermissions(_))));
         fs::remove_file(&path).unwrap();
         symlink("elsewhere", &path).unwrap();
-        assert!(matches!(ArchiveLabel::read(dir.path()), Err(StoreError::Foreign)));
+        let read = ArchiveLabel::read(dir.path()).unwrap();
+        assert!(read == WrittenLabel::Unusable(LabelFault::NotAFile));
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod note;
 #[cfg(test)]
 mod tests;
 
-pub use self::label::ArchiveLabel;
+pub use self::label::{ArchiveLabel, LabelFault, WrittenLabel};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -146,14 +146,15 @@ pub struct Unfit {
     pub held: u64,
 }
 
-/// Whether an archive says for the first time of which network it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Whether an archive is labelled as it was before.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Naming {
-    /// It said so before, or held nothing.
-    #[default]
+    /// It is, or it is new.
     AsBefore,
-    /// It holds envelopes and did not say so.
+    /// It holds envelopes and did not say of which network.
     New,
+    /// It had this label: of another size, or of another network, of which it held nothing.
+    Was(ArchiveLabel),
 }
 
 /// The note of what was mended, which lies in the folder until that was told.
@@ -170,8 +171,8 @@ enum MendingNote {
 
 /// What an archive was before this start.
 enum Before {
-    /// Nothing, or it held nothing.
-    Empty,
+    /// Nothing, or it held nothing; this is what it was for, if it said so.
+    Empty(Option<ArchiveLabel>),
     /// It held envelopes and did not say of which network: earlier builds of this version did not
     /// write a label.
     Unlabelled,
@@ -214,6 +215,9 @@ pub enum ArchiveError {
         /// Who wanted it.
         wanted: ArchiveLabel,
     },
+    /// What lies in the place of its label is none.
+    #[error("its label cannot be used")]
+    Label(LabelFault),
     /// It names no network, and so many of its envelopes show less work than the floor asks.
     #[error("its envelopes show less work than the floor asks")]
     BelowFloor {
@@ -248,7 +252,7 @@ impl ArchiveError {
     pub const fn salvaged(&self) -> Option<u64> {
         match self {
             Self::BelowFloor { salvaged, .. } | Self::Overflows { salvaged, .. } => *salvaged,
-            Self::Store(_) | Self::OtherNetwork { .. } => None,
+            Self::Store(_) | Self::OtherNetwork { .. } | Self::Label(_) => None,
         }
     }
 }
@@ -259,7 +263,7 @@ pub struct ArchiveOnDisk {
     /// The bytes that its file takes.
     pub bytes: u64,
     /// What it is for, if it says so.
-    pub label: Option<ArchiveLabel>,
+    pub label: WrittenLabel,
 }
 
 opaque_debug!(struct ArchiveOnDisk { bytes, label });
@@ -269,8 +273,8 @@ impl Archive {
     /// that `label` says.
     ///
     /// # Errors
-    /// When the folder cannot be used, another process uses it, or it holds envelopes of another
-    /// network; never for damage.
+    /// When the folder or the label cannot be used, another process uses it, or it holds envelopes of
+    /// another network; never for damage of the file.
     pub fn open(
         home: &Path,
         label: ArchiveLabel,
@@ -282,7 +286,11 @@ impl Archive {
         // SQLite is told not to follow links, and applies that to every folder of a path.
         let dir = dir.canonicalize().map_err(StoreError::from)?;
         let lock = HomeLock::take(&dir)?;
-        let written = ArchiveLabel::read(&dir)?;
+        let written = match ArchiveLabel::read(&dir)? {
+            WrittenLabel::Missing => None,
+            WrittenLabel::Whole(label) => Some(label),
+            WrittenLabel::Unusable(fault) => return Err(ArchiveError::Label(fault)),
+        };
         // Before anything is opened or mended: whoever is refused it leaves it as it is. And whoever
         // mistyped the network of a new archive has nothing to lose.
         if let Some(of) = written.as_ref().filter(|of| !of.is_of_network(&label))
@@ -297,7 +305,7 @@ impl Archive {
         let note = if found == Found::Whole { MendingNote::Missing } else { MendingNote::Untold };
         let is_label_due = written.as_ref() != Some(&label);
         let before = match written {
-            _ if database::is_empty(&connection) => Before::Empty,
+            written if database::is_empty(&connection) => Before::Empty(written),
             None => Before::Unlabelled,
             Some(of) => Before::Labelled(of),
         };
@@ -330,7 +338,8 @@ impl Archive {
     pub fn on_disk(home: &Path) -> Option<ArchiveOnDisk> {
         let dir = home.join(FOLDER);
         let file = dir.join(DATABASE_FILE).symlink_metadata().ok()?;
-        let label = ArchiveLabel::read(&dir).unwrap_or_default();
+        let unread = WrittenLabel::Unusable(LabelFault::Unreadable);
+        let label = ArchiveLabel::read(&dir).unwrap_or(unread);
         file.is_file().then_some(ArchiveOnDisk { bytes: file.len(), label })
     }
 
@@ -389,14 +398,15 @@ impl Archive {
         let Unfit { below_floor, without_room, held } = unfit;
         let all = held + below_floor + without_room;
         let salvaged = self.found.salvaged();
-        let (naming, before) = match std::mem::replace(&mut self.before, Before::Empty) {
-            Before::Empty => (Naming::AsBefore, Some(self.label.clone())),
+        let before = std::mem::replace(&mut self.before, Before::Empty(None));
+        let (naming, before) = match before {
+            Before::Empty(was) => (self.naming_after(was), Some(self.label.clone())),
             Before::Unlabelled if below_floor > 0 => {
                 let floor = self.label.floor;
                 return Err(ArchiveError::BelowFloor { below: below_floor, all, floor, salvaged });
             }
             Before::Unlabelled => (Naming::New, None),
-            Before::Labelled(label) => (Naming::AsBefore, Some(label)),
+            Before::Labelled(label) => (self.naming_after(Some(label.clone())), Some(label)),
         };
         // What does not fit into the size from before was on its way out when the process was killed.
         let is_smaller = before.as_ref().is_none_or(|before| self.label.places() < before.places());
@@ -415,6 +425,10 @@ impl Archive {
         }
         self.write_label();
         Ok(naming)
+    }
+
+    fn naming_after(&self, was: Option<ArchiveLabel>) -> Naming {
+        was.filter(|was| *was != self.label).map_or(Naming::AsBefore, Naming::Was)
     }
 
     /// Writes the label if it has to be; trouble with that is over when the disk takes it.

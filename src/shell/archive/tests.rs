@@ -683,6 +683,11 @@ fn start(
 
 const REFUSED: ArchiveOverflow = ArchiveOverflow::Refused;
 
+/// What an archive says of itself.
+fn on_disk(home: &Home) -> Option<ArchiveLabel> {
+    Archive::on_disk(home.0.path()).unwrap().label.known().cloned()
+}
+
 /// A home whose archive was filled and given this label, and closed.
 fn labelled(envelopes: &Kept, label: ArchiveLabel) -> Home {
     let home = Home::new();
@@ -706,12 +711,12 @@ fn a_smaller_size_that_not_all_fits_into_is_refused_and_removes_nothing_unless_t
         };
         assert!(wanted == small && was == before);
         assert_eq!(home.contents(), (all.clone(), ArchiveScan::default()));
-        assert!(Archive::on_disk(home.0.path()).unwrap().label == Some(before.clone()));
+        assert!(on_disk(&home).as_ref() == Some(&before));
     }
     // A smaller size that all fits into takes nothing away; a larger one neither.
     for bytes in [LARGE / 2, LARGE * 4, LARGE] {
         drop(start(&home, sized(bytes), (600, REFUSED)).unwrap());
-        assert!(Archive::on_disk(home.0.path()).unwrap().label == Some(sized(bytes)));
+        assert!(on_disk(&home) == Some(sized(bytes)));
         assert_eq!(home.contents().0, all);
     }
     let on_purpose = (256, ArchiveOverflow::Removed);
@@ -749,52 +754,77 @@ fn an_archive_belongs_to_its_network_and_floor_and_one_that_holds_nothing_to_nob
             assert!(of == ours && wanted == other);
         }
     }
-    let on_disk = Archive::on_disk(home.0.path()).unwrap();
-    assert!(on_disk.label == Some(ours.clone()));
-    assert_eq!(on_disk.bytes, fs::metadata(home.file()).unwrap().len());
+    assert!(on_disk(&home) == Some(ours.clone()));
+    let seen = Archive::on_disk(home.0.path()).unwrap();
+    assert_eq!(seen.bytes, fs::metadata(home.file()).unwrap().len());
     assert_eq!(home.contents(), (all, ArchiveScan::default()));
 
-    let nothing = labelled(&Kept::new(), ours);
+    let nothing = labelled(&Kept::new(), ours.clone());
+    let mut before = ours;
     for other in others {
-        drop(start(&nothing, other.clone(), (0, REFUSED)).unwrap());
-        assert!(Archive::on_disk(nothing.0.path()).unwrap().label == Some(other));
+        let (archive, naming) = start(&nothing, other.clone(), (0, REFUSED)).unwrap();
+        drop(archive);
+        assert!(naming == Naming::Was(std::mem::replace(&mut before, other.clone())));
+        assert!(on_disk(&nothing) == Some(other));
     }
 }
 
 #[test]
 fn an_archive_without_a_label_is_given_the_network_of_the_first_start_that_it_fits() {
     let all = alike(300);
-    // As earlier builds left it, or with a label that cannot be read.
-    for text in [None, Some(&b"{\"network\":"[..]), Some(&[0; 900])] {
-        let home = labelled(&all, sized(LARGE));
-        let label = home.0.path().join(FOLDER).join(label::LABEL_FILE);
-        match text {
-            None => fs::remove_file(&label).unwrap(),
-            Some(text) => fs::write(&label, text).unwrap(),
-        }
-        let on_disk = || Archive::on_disk(home.0.path()).unwrap().label;
-        assert!(on_disk().is_none());
-        let refused = start(&home, sized(688_128), (256, REFUSED)).unwrap_err();
-        let ArchiveError::Overflows { over: 44, all: 300, before: None, .. } = refused else {
-            panic!("{refused}")
-        };
-        let mut archive = home.open();
-        let unfit = Unfit { below_floor: 1, without_room: 0, held: 299 };
-        let refused = archive.begin(unfit).unwrap_err();
+    let home = labelled(&all, sized(LARGE));
+    // As earlier builds left it.
+    fs::remove_file(home.0.path().join(FOLDER).join(label::LABEL_FILE)).unwrap();
+    assert!(on_disk(&home).is_none());
+    let refused = start(&home, sized(688_128), (256, REFUSED)).unwrap_err();
+    let ArchiveError::Overflows { over: 44, all: 300, before: None, .. } = refused else {
+        panic!("{refused}")
+    };
+    let mut archive = home.open();
+    let unfit = Unfit { below_floor: 1, without_room: 0, held: 299 };
+    let refused = archive.begin(unfit).unwrap_err();
+    drop(archive);
+    let ArchiveError::BelowFloor { below: 1, all: 300, floor, .. } = refused else {
+        panic!("{refused}")
+    };
+    assert!(floor == Floor::new(4) && on_disk(&home).is_none(), "nothing was decided");
+    for (label, expected) in [
+        (sized(LARGE), Naming::New),
+        (sized(LARGE), Naming::AsBefore),
+        (sized(LARGE * 2), Naming::Was(sized(LARGE))),
+    ] {
+        let (archive, naming) = start(&home, label.clone(), (300, REFUSED)).unwrap();
+        assert_eq!(naming, expected);
         drop(archive);
-        let ArchiveError::BelowFloor { below: 1, all: 300, floor, .. } = refused else {
-            panic!("{refused}")
-        };
-        assert!(floor == Floor::new(4) && on_disk().is_none(), "nothing was decided");
-        let (archive, naming) = start(&home, sized(LARGE), (300, REFUSED)).unwrap();
-        assert_eq!(naming, Naming::New);
-        drop(archive);
-        assert!(on_disk() == Some(sized(LARGE)));
-        let (archive, naming) = start(&home, sized(LARGE), (300, REFUSED)).unwrap();
-        assert_eq!(naming, Naming::AsBefore);
-        drop(archive);
-        assert_eq!(home.contents(), (all.clone(), ArchiveScan::default()));
+        assert!(on_disk(&home) == Some(label));
     }
+    assert_eq!(home.contents().0, all);
+}
+
+#[test]
+fn a_label_that_is_there_and_says_nothing_is_an_error_and_not_that_of_an_earlier_build() {
+    let home = labelled(&alike(20), sized(LARGE));
+    behead(&home);
+    let label = home.0.path().join(FOLDER).join(label::LABEL_FILE);
+    for (text, fault) in [
+        (&b""[..], LabelFault::Empty),
+        (b"{\"network\":", LabelFault::Garbled),
+        (&[0; 900], LabelFault::Garbled),
+    ] {
+        fs::write(&label, text).unwrap();
+        let before = folder(&home);
+        for overflow in [REFUSED, ArchiveOverflow::Removed] {
+            let refused = start(&home, sized(LARGE), (20, overflow)).unwrap_err();
+            assert!(matches!(refused, ArchiveError::Label(why) if why == fault), "{refused}");
+        }
+        assert!(folder(&home) == before, "nothing was touched");
+        let seen = Archive::on_disk(home.0.path()).unwrap();
+        assert!(seen.label == WrittenLabel::Unusable(fault));
+    }
+    fs::remove_file(&label).unwrap();
+    fs::create_dir(&label).unwrap();
+    let refused = start(&home, sized(LARGE), (20, REFUSED)).unwrap_err();
+    assert!(matches!(refused, ArchiveError::Label(LabelFault::NotAFile)), "{refused}");
 }
 
 /// All that lies in the folder of the archive, by name.
@@ -957,11 +987,10 @@ fn a_label_that_the_disk_did_not_take_is_written_once_it_does() {
     // Whatever makes the name of the new file impossible stands for a disk that is full.
     let in_the_way = home.0.path().join(FOLDER).join(format!("{}.new", label::LABEL_FILE));
     fs::create_dir(&in_the_way).unwrap();
-    let on_disk = || Archive::on_disk(home.0.path()).unwrap().label;
     let (mut archive, _) = start(&home, sized(LARGE * 2), (5, REFUSED)).unwrap();
     archive.beat();
-    assert!(on_disk() == Some(sized(LARGE)));
+    assert!(on_disk(&home) == Some(sized(LARGE)));
     fs::remove_dir(&in_the_way).unwrap();
     archive.beat();
-    assert!(on_disk() == Some(sized(LARGE * 2)));
+    assert!(on_disk(&home) == Some(sized(LARGE * 2)));
 }

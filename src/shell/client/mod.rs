@@ -251,7 +251,7 @@ impl Client {
     #[must_use]
     pub fn archive_recovery(&self) -> Option<ArchiveRecovery> {
         match &self.link().way {
-            Way::Here(node) => node.recovery(),
+            Way::Here(node) => node.recovery().cloned(),
             Way::Socket(_) => None,
         }
     }

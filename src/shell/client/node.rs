@@ -20,7 +20,7 @@ pub(super) struct OwnNode {
     stop: watch::Sender<()>,
     /// Its only task, until it was waited for.
     task: tokio::sync::Mutex<JoinSet<Result<(), Failure>>>,
-    recovery: Option<ArchiveRecovery>,
+    recovery: Option<Box<ArchiveRecovery>>,
 }
 
 opaque_debug!(struct OwnNode { session, stop, task, recovery });
@@ -66,6 +66,7 @@ impl OwnNode {
         }
         let mut runtime = Runtime::start(options.node, options.net.clone(), store)?;
         let recovery = archive.map(|archive| runtime.attach_archive(archive)).transpose()?;
+        let recovery = recovery.map(Box::new);
         let handle = runtime.handle();
         let session = handle.open(who.scope.clone());
         let hello = hello(options);
@@ -109,8 +110,8 @@ impl OwnNode {
         &self.session
     }
 
-    pub(super) const fn recovery(&self) -> Option<ArchiveRecovery> {
-        self.recovery
+    pub(super) fn recovery(&self) -> Option<&ArchiveRecovery> {
+        self.recovery.as_deref()
     }
 
     /// Stops the node, and waits until its home folder is free.

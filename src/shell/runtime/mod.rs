@@ -21,7 +21,7 @@ use super::api::{
     WaitingStatus,
 };
 use super::archive::{
-    Archive, ArchiveError, ArchiveFault, ArchiveScan, Disposition, Naming, Unfit,
+    Archive, ArchiveError, ArchiveFault, ArchiveLabel, ArchiveScan, Disposition, Naming, Unfit,
 };
 use super::durable_node::DurableNode;
 use super::event_log::{EventLog, NodeState};
@@ -129,7 +129,7 @@ impl From<RuntimeError> for Failure {
 }
 
 /// The result of reading back the envelopes that an archive kept over a restart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArchiveRecovery {
     /// Held.
     pub held: u64,
@@ -145,6 +145,9 @@ pub struct ArchiveRecovery {
     pub salvaged: Option<u64>,
     /// What had become of the archive.
     pub history: ArchiveHistory,
+    /// What it was for until now, if that was something else: another size, or another network of
+    /// which it held nothing.
+    pub was: Option<ArchiveLabel>,
 }
 
 /// What had become of an archive until it was opened.
@@ -209,13 +212,14 @@ impl TakenBack {
     fn recovery(&self, found: ArchiveScan, naming: Naming) -> ArchiveRecovery {
         let ArchiveScan { damaged, salvaged, outdated } = found;
         let Self { held, expired, early, without_room, below_floor, invalid } = *self;
-        let history = match naming {
-            _ if outdated => ArchiveHistory::Outdated,
-            Naming::New => ArchiveHistory::Unnamed,
-            Naming::AsBefore => ArchiveHistory::Known,
+        let (history, was) = match naming {
+            Naming::New => (ArchiveHistory::Unnamed, None),
+            Naming::AsBefore => (ArchiveHistory::Known, None),
+            Naming::Was(label) => (ArchiveHistory::Known, Some(label)),
         };
+        let history = if outdated { ArchiveHistory::Outdated } else { history };
         let refused = without_room + below_floor + invalid;
-        ArchiveRecovery { held, expired, refused, damaged, early, salvaged, history }
+        ArchiveRecovery { held, expired, refused, damaged, early, salvaged, history, was }
     }
 }
 
@@ -790,7 +794,7 @@ mod tests {
     use crate::engine::envelope::{Envelope, Floor, Topic, WorkNonce, inspect};
     use crate::engine::relay::pool::BodyStorage;
     use crate::engine::settings::NodeRole;
-    use crate::shell::archive::{ArchiveLabel, ArchiveOverflow};
+    use crate::shell::archive::ArchiveOverflow;
     use crate::shell::net::NetworkName;
 
     const FLOOR: Floor = Floor::new(4);
@@ -842,7 +846,7 @@ mod tests {
             assert_eq!(recovery.expired, expired);
             let history =
                 if expired == 1 { ArchiveHistory::Unnamed } else { ArchiveHistory::Known };
-            assert_eq!(recovery, ArchiveRecovery { expired, history, ..early });
+            assert_eq!(recovery, ArchiveRecovery { expired, history, ..early.clone() });
             assert_eq!(relay.state.borrow().network.pool_items, 1);
             if let Some(archive) = &mut relay.archive {
                 archive.beat();

@@ -2,6 +2,10 @@
 //!
 //! Without a size it goes on with the archive of its home folder. If there is none, it has the room
 //! that a relay among strangers should have, in memory if enough of that is free.
+//!
+//! An archive of another network refuses such a start, however much memory is free: a relay that was
+//! started once without its `--network` would else leave its network, and hold what it is told to
+//! keep on disk in memory. Whoever wants that says `--pool`, or chooses another folder.
 
 use std::time::Duration;
 
@@ -14,7 +18,7 @@ use crate::shell::api::{
     ArchiveStatus, ClientInfo, ClientKind, Delivery, Event, EventFilter, EventKind, From,
     NetworkStatus, Stay, StepsStatus,
 };
-use crate::shell::archive::{Archive, ArchiveLabel, ArchiveOverflow};
+use crate::shell::archive::{Archive, ArchiveLabel, ArchiveOverflow, WrittenLabel};
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, RoomArg};
 use crate::shell::cli::connect::{home, online};
 use crate::shell::cli::output::{self, OutputFormat};
@@ -48,10 +52,12 @@ enum HomeArchive {
     Missing,
     /// It is of the relay's network, and has this size.
     Ours(usize),
-    /// It does not say of which network it is.
+    /// It does not say of which network it is, nor its size.
     Unnamed,
     /// It is of another network: this one.
     Other(ArchiveLabel),
+    /// What it says of itself cannot be used.
+    Unclear,
 }
 
 impl HomeArchive {
@@ -59,30 +65,39 @@ impl HomeArchive {
         let Some(found) = home(global).ok().and_then(|home| Archive::on_disk(&home)) else {
             return Self::Missing;
         };
-        let Some(label) = found.label else { return Self::Unnamed };
+        let label = match found.label {
+            WrittenLabel::Missing => return Self::Unnamed,
+            WrittenLabel::Whole(label) => label,
+            WrittenLabel::Unusable(_) => return Self::Unclear,
+        };
         let (name, floor) = (network.network.clone(), Floor::new(network.floor));
         if label.is_of_network(&ArchiveLabel { network: name, floor, bytes: label.bytes }) {
-            Self::Ours(usize::try_from(label.bytes).unwrap_or(usize::MAX))
+            Self::Ours(size_of(&label))
         } else {
             Self::Other(label)
         }
     }
 
     /// What is said of it by a relay that holds envelopes in memory.
-    fn unused(&self) -> String {
+    fn unused(&self) -> Option<String> {
         match self {
-            Self::Missing => String::new(),
-            Self::Ours(_) | Self::Unnamed => {
-                "; the archive in the home folder is not used".to_owned()
+            Self::Missing => None,
+            Self::Ours(_) | Self::Unnamed | Self::Unclear => {
+                Some("the archive in the home folder is not used".to_owned())
             }
-            Self::Other(of) => format!(
-                "; the archive in the home folder is of the network {} with a floor of {} bits, and \
-                 is not used",
+            Self::Other(of) => Some(format!(
+                "the archive in the home folder is of the network {} with a floor of {} bits, and is \
+                 not used",
                 of.network,
                 of.floor.bits(),
-            ),
+            )),
         }
     }
+}
+
+/// The size of an archive, in bytes.
+fn size_of(label: &ArchiveLabel) -> usize {
+    usize::try_from(label.bytes).unwrap_or(usize::MAX)
 }
 
 /// The room that a relay has.
@@ -91,6 +106,11 @@ struct RelayRoom {
     bytes: usize,
     /// Why it has that room there.
     why: String,
+    /// What is said of the archive that lies in the home folder and is not used.
+    unused: Option<String>,
+    /// How often the size may be doubled if what the archive holds does not fit into it: never,
+    /// unless nobody said a size.
+    doublings: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,10 +131,17 @@ impl RelayRoom {
         let memory = |bytes, why: String| Self {
             place: RoomPlace::Memory,
             bytes,
-            why: why + &found.unused(),
+            why,
+            unused: found.unused(),
+            doublings: 0,
         };
-        let archive =
-            |bytes, why: &str| Self { place: RoomPlace::Archive, bytes, why: why.to_owned() };
+        let archive = |bytes, why: &str| Self {
+            place: RoomPlace::Archive,
+            bytes,
+            why: why.to_owned(),
+            unused: None,
+            doublings: 0,
+        };
         let usual = RELAY_POOL.bytes();
         match (storage, found, disk) {
             (RelayStorage::Memory(RoomArg(bytes)), ..) => {
@@ -124,7 +151,19 @@ impl RelayRoom {
             (RelayStorage::Usual, HomeArchive::Ours(bytes), DiskUse::Allowed) => {
                 archive(*bytes, "the home folder has an archive of this network, of this size")
             }
-            (RelayStorage::Usual, HomeArchive::Unnamed, DiskUse::Allowed) => {
+            (RelayStorage::Usual, HomeArchive::Unnamed, DiskUse::Allowed) => Self {
+                doublings: MOST_DOUBLINGS,
+                ..archive(
+                    usual,
+                    "the home folder has an archive that does not say its size; this is the usual \
+                     one, and all that it holds fits",
+                )
+            },
+            // Both are for the archive to refuse, unless it holds nothing.
+            (RelayStorage::Usual, HomeArchive::Other(label), DiskUse::Allowed) => {
+                archive(size_of(label), "the home folder has an archive, of this size")
+            }
+            (RelayStorage::Usual, HomeArchive::Unclear, DiskUse::Allowed) => {
                 archive(usual, "the home folder has an archive")
             }
             (RelayStorage::Usual, ..) => match (lack_of_memory(available), disk) {
@@ -138,9 +177,23 @@ impl RelayRoom {
         }
     }
 
+    /// Twice the room, for an archive of an unknown size that holds more than fits into this one.
+    ///
+    /// # Errors
+    /// `refused`, when somebody said the size or it was doubled often enough.
+    fn double(&mut self, refused: Failure) -> Result<(), Failure> {
+        let larger = self.bytes.checked_mul(2).zip(self.doublings.checked_sub(1));
+        let (bytes, doublings) = larger.ok_or(refused)?;
+        (self.bytes, self.doublings) = (bytes, doublings);
+        "the home folder has an archive that does not say its size; into half of this not all that \
+         it holds fits"
+            .clone_into(&mut self.why);
+        Ok(())
+    }
+
     /// Says which room it is, and how many envelopes are in it at the start.
     fn report(&self, held: u64, format: OutputFormat) {
-        let Self { place, bytes, why } = self;
+        let Self { place, bytes, why, unused, doublings: _ } = self;
         let places = PoolBounds::of_bytes(*bytes).places;
         let (word, words) = match place {
             RoomPlace::Memory => ("memory", "in memory, lost when the relay ends".to_owned()),
@@ -151,11 +204,16 @@ impl RelayRoom {
         match format {
             OutputFormat::Json => output::print_line(&output::to_ascii(&json!({
                 "v": 1, "type": "room", "place": word, "places": places, "bytes": bytes,
-                "held": held, "why": why,
+                "held": held, "why": why, "unused": unused,
             }))),
-            OutputFormat::Text => output::print_message(&format!(
-                "room for {places} envelopes of 2 KiB {words}: {why}"
-            )),
+            OutputFormat::Text => {
+                output::print_message(&format!(
+                    "room for {places} envelopes of 2 KiB {words}: {why}"
+                ));
+                if let Some(unused) = unused {
+                    output::print_message(unused);
+                }
+            }
         }
     }
 }
@@ -184,6 +242,10 @@ fn gibibytes(bytes: u64) -> String {
 /// full, so that the machine's other programs keep some.
 const ENOUGH_MEMORY: u64 = 2 << 30;
 
+/// How often the usual room is doubled for an archive of an unknown size: to 200 GB. A guess at more
+/// than anybody keeps.
+const MOST_DOUBLINGS: u32 = 8;
+
 /// `undertone relay run`
 pub(super) async fn run(
     global: &GlobalArgs,
@@ -205,23 +267,32 @@ pub(super) async fn run(
         net.listen = DEFAULT_LISTEN.iter().filter_map(|address| address.parse().ok()).collect();
     }
     let found = HomeArchive::of(global, network);
-    let room = RelayRoom::choose(storage, disk, &found, memory::available());
-    let options = match room.place {
-        RoomPlace::Memory => options.pool(room.bytes),
-        RoomPlace::Archive => options.archive(home(global)?, room.bytes),
+    let mut room = RelayRoom::choose(storage, disk, &found, memory::available());
+    let client = loop {
+        let options = match room.place {
+            RoomPlace::Memory => options.clone().pool(room.bytes),
+            RoomPlace::Archive => options.clone().archive(home(global)?, room.bytes),
+        };
+        let options = match storage {
+            RelayStorage::Archive(_, ArchiveOverflow::Removed) => options.shrink_archive(),
+            RelayStorage::Archive(_, ArchiveOverflow::Refused)
+            | RelayStorage::Usual
+            | RelayStorage::Memory(_) => options,
+        };
+        match start(options).await {
+            Err(failure) if failure.code() == Some(FailureCode::ArchiveSize) => {
+                room.double(failure)?;
+            }
+            started => break started?,
+        }
     };
-    let options = match storage {
-        RelayStorage::Archive(_, ArchiveOverflow::Removed) => options.shrink_archive(),
-        RelayStorage::Archive(_, ArchiveOverflow::Refused)
-        | RelayStorage::Usual
-        | RelayStorage::Memory(_) => options,
-    };
-    let client = start(options).await?;
     let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
     let recovery = client.archive_recovery();
-    room.report(recovery.map_or(0, |recovery| recovery.held), format);
+    room.report(recovery.as_ref().map_or(0, |recovery| recovery.held), format);
     if let Some(recovery) = recovery {
-        report_recovery(&recovery, network, format);
+        let (name, floor) = (network.network.clone(), Floor::new(network.floor));
+        let label = ArchiveLabel { network: name, floor, bytes: room.bytes as u64 };
+        report_recovery(&recovery, &label, format);
     }
     let ended = report_network(&client, format, &mut stop).await;
     // Why the node ended goes before what followed from it.
@@ -300,23 +371,31 @@ pub(super) async fn report_network(
     Ok(None)
 }
 
-/// Reports what was loaded from an archive, for this network.
-fn report_recovery(taken: &ArchiveRecovery, network: &NetworkArgs, format: OutputFormat) {
-    let ArchiveRecovery { held, expired, refused, damaged, early, salvaged, history } = *taken;
+/// Reports what was loaded from an archive that is this from now on.
+fn report_recovery(taken: &ArchiveRecovery, label: &ArchiveLabel, format: OutputFormat) {
+    let ArchiveRecovery { held, expired, refused, damaged, early, salvaged, history, ref was } =
+        *taken;
     if format == OutputFormat::Json {
         return output::print_line(&output::to_ascii(&json!({
             "v": 1, "type": "archive", "held": held, "expired": expired, "refused": refused,
             "damaged": damaged, "early": early, "salvaged": salvaged,
             "outdated": history == ArchiveHistory::Outdated,
             "unnamed": history == ArchiveHistory::Unnamed,
+            "was": was.as_ref().map(|was| json!({
+                "network": was.network.as_str(), "floor": was.floor.bits(), "bytes": was.bytes,
+            })),
         })));
+    }
+    if let Some(was) = was {
+        report_former(was, label);
     }
     match history {
         ArchiveHistory::Known => {}
         ArchiveHistory::Unnamed => output::print_message(&format!(
             "the archive did not say of which network it is: from now on it is of the network {} \
              with a floor of {} bits",
-            network.network, network.floor,
+            label.network,
+            label.floor.bits(),
         )),
         ArchiveHistory::Outdated => output::print_message(
             "the archive file was of an earlier version, whose envelopes no node carries any more: \
@@ -339,6 +418,27 @@ fn report_recovery(taken: &ArchiveRecovery, network: &NetworkArgs, format: Outpu
         "archive: {held} envelopes loaded; removed: {expired} expired, {refused} without room, \
          {damaged} damaged"
     ));
+}
+
+/// Says what an archive was before it got another network or size.
+fn report_former(was: &ArchiveLabel, label: &ArchiveLabel) {
+    if !was.is_of_network(label) {
+        output::print_message(&format!(
+            "the archive was of the network {} with a floor of {} bits, and held nothing: from now on \
+             it is of the network {} with a floor of {} bits",
+            was.network,
+            was.floor.bits(),
+            label.network,
+            label.floor.bits(),
+        ));
+    }
+    if was.places() != label.places() {
+        output::print_message(&format!(
+            "the archive had {} places before, and has {} from now on",
+            was.places(),
+            label.places(),
+        ));
+    }
 }
 
 /// Reports addresses, figures and trouble, each when it changes.
@@ -450,7 +550,7 @@ mod tests {
         found: &HomeArchive,
         available: Option<u64>,
     ) -> (RoomPlace, usize, String) {
-        let RelayRoom { place, bytes, why } = RelayRoom::choose(USUAL, disk, found, available);
+        let RelayRoom { place, bytes, why, .. } = RelayRoom::choose(USUAL, disk, found, available);
         (place, PoolBounds::of_bytes(bytes).places, why)
     }
 
@@ -497,21 +597,60 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_that_is_there_and_not_used_is_named() {
-        let plenty = Some(u64::MAX);
-        let ours = HomeArchive::Ours(1 << 20);
-        let (place, _, why) = chosen(DiskUse::Forbidden, &ours, plenty);
-        assert!(why.ends_with("; the archive in the home folder is not used"), "{why}");
-        assert_eq!(place, RoomPlace::Memory);
-        let (place, _, why) = chosen(DiskUse::Allowed, &of_another_network(), plenty);
-        assert_eq!(place, RoomPlace::Memory);
-        assert!(why.ends_with("is of the network other with a floor of 4 bits, and is not used"));
+    fn an_archive_of_another_network_is_gone_on_with_or_refuses_however_much_memory_is_free() {
+        for available in [None, Some(0), Some(u64::MAX)] {
+            let (place, places, _) = chosen(DiskUse::Allowed, &of_another_network(), available);
+            assert_eq!((place, places), (RoomPlace::Archive, 390), "its own size");
+            let (place, ..) = chosen(DiskUse::Allowed, &HomeArchive::Unclear, available);
+            assert_eq!(place, RoomPlace::Archive);
+        }
+    }
+
+    #[test]
+    fn an_archive_that_is_there_and_not_used_is_named_in_a_sentence_of_its_own() {
+        let room = |storage, disk, found: &HomeArchive| {
+            let room = RelayRoom::choose(storage, disk, found, Some(u64::MAX));
+            assert_eq!(room.place, RoomPlace::Memory);
+            room.unused
+        };
         let pool = RelayStorage::Memory(RoomArg(1 << 20));
-        let room = RelayRoom::choose(pool, DiskUse::Allowed, &HomeArchive::Unnamed, plenty);
-        assert_eq!(room.why, "as --pool says; the archive in the home folder is not used");
-        // Where memory is short it is asked for, and refuses by itself.
-        let (place, ..) = chosen(DiskUse::Allowed, &of_another_network(), None);
-        assert_eq!(place, RoomPlace::Archive);
+        for (storage, disk) in [(USUAL, DiskUse::Forbidden), (pool, DiskUse::Allowed)] {
+            for found in [HomeArchive::Ours(1 << 20), HomeArchive::Unnamed, HomeArchive::Unclear] {
+                let said = room(storage, disk, &found).unwrap();
+                assert_eq!(said, "the archive in the home folder is not used");
+            }
+            let said = room(storage, disk, &of_another_network()).unwrap();
+            assert!(
+                said.ends_with("is of the network other with a floor of 4 bits, and is not used")
+            );
+            assert_eq!(room(storage, disk, &HomeArchive::Missing), None);
+        }
+    }
+
+    #[test]
+    fn a_size_that_nobody_said_is_the_usual_one_or_doubled_until_all_fits() {
+        let failure = || {
+            Failure::new(
+                FailureCode::ArchiveSize,
+                FailureText { what: "what", why: "why", safe: "safe", next: "next" },
+            )
+        };
+        let mut room = RelayRoom::choose(USUAL, DiskUse::Allowed, &HomeArchive::Unnamed, None);
+        assert!(room.bytes == RELAY_POOL.bytes() && room.why.contains("this is the usual one"));
+        for times in 1..=MOST_DOUBLINGS {
+            room.double(failure()).unwrap();
+            assert_eq!(room.bytes, RELAY_POOL.bytes() << times);
+            assert!(room.why.ends_with("into half of this not all that it holds fits"));
+        }
+        assert!(room.double(failure()).is_err());
+        let said = RelayStorage::Archive(RoomArg(1 << 20), ArchiveOverflow::Refused);
+        for found in [HomeArchive::Unnamed, HomeArchive::Ours(1 << 20), HomeArchive::Missing] {
+            let mut room = RelayRoom::choose(said, DiskUse::Allowed, &found, None);
+            assert!(room.double(failure()).is_err(), "somebody said it");
+        }
+        let mut room =
+            RelayRoom::choose(USUAL, DiskUse::Allowed, &HomeArchive::Ours(1 << 20), None);
+        assert!(room.double(failure()).is_err(), "its label says it");
     }
 
     #[test]

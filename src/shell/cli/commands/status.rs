@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::shell::api::calls::Status;
 use crate::shell::api::{ClientInfo, ClientKind, CoverStatus, StatusReport};
-use crate::shell::archive::{Archive, ArchiveOnDisk};
+use crate::shell::archive::{Archive, ArchiveLabel, ArchiveOnDisk, WrittenLabel};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::{connect, output};
 use crate::shell::client::{Client, Connect};
@@ -24,15 +24,16 @@ pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
         output::print_result(&fields(&home, &store, archive.as_ref(), node.as_ref()));
         return Ok(());
     }
-    let label = archive.as_ref().and_then(|archive| archive.label.as_ref());
     output::print_line(&format!("home     {}\nstore    {}", home.display(), store.words));
     if let Some(archive) = &archive {
-        let of = label.map(|label| {
-            let bits = label.floor.bits();
-            format!(", of the network {} with a floor of {bits} bits", label.network)
-        });
-        let size = size::words(archive.bytes);
-        output::print_line(&format!("archive  {size} on disk{}", of.unwrap_or_default()));
+        let of = match &archive.label {
+            WrittenLabel::Whole(ArchiveLabel { network, floor, bytes: _ }) => {
+                format!(", of the network {network} with a floor of {} bits", floor.bits())
+            }
+            WrittenLabel::Missing => String::new(),
+            WrittenLabel::Unusable(_) => "; its label.json cannot be used".to_owned(),
+        };
+        output::print_line(&format!("archive  {} on disk{of}", size::words(archive.bytes)));
     }
     match node {
         None => output::print_line("node     not running; start one: undertone"),
@@ -48,7 +49,7 @@ fn fields(
     archive: Option<&ArchiveOnDisk>,
     node: Option<&StatusReport>,
 ) -> Value {
-    let label = archive.and_then(|archive| archive.label.as_ref());
+    let label = archive.and_then(|archive| archive.label.known());
     json!({
         "running": node.is_some(),
         "ready": node.is_some_and(|report| report.network.ready),
