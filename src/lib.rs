@@ -295,11 +295,12 @@ pub use shell::api::{
     ArchiveStatus, ClientInfo, ClientKind, Contact, ContactScope, Cursor, CursorError, Delivery,
     Directory, Event, EventFilter, EventKind, From, Hello, Identity, Limits, Message,
     MessageChange, MiningStatus, Needs, NetworkStatus, Permission, Persistence, Request, Scope,
-    StatusReport, Stay, calls,
+    StartOptions, StatusReport, Stay, calls,
 };
 pub use shell::archive::ArchiveOverflow;
 pub use shell::client::{
-    ArchiveOptions, Client, Connect, CreateStore, Events, HomeOptions, NodeOptions, StoreOptions,
+    ArchiveOptions, Client, Connect, CreateStore, Events, GivenOption, HomeOptions, NodeOptions,
+    StoreOptions,
 };
 pub use shell::failure::{Failure, FailureCode, FailureText};
 pub use shell::os::exit_code::ExitCode;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Home, Network, PROGRAM, Running, finish, parse};
+use crate::support::{Home, Network, PROGRAM, Running, deadline, finish, left, parse};
 
 /// Nobody listens at the port of "tcpmux".
 const NOBODY: &str = "/ip4/127.0.0.1/tcp/1";
@@ -190,6 +190,35 @@ fn a_second_node_in_one_home_is_10_a_client_shares_the_first_and_a_signal_ends_e
     let node = home.listen(&network, NOBODY, &["--json"]);
     node.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
     assert_eq!(node.end("INT"), Some(130));
+}
+
+#[test]
+fn who_goes_on_after_a_killed_node_keeps_its_settings_and_whose_own_are_not_used_is_told() {
+    let network = Network::new();
+    let home = Home::new();
+    home.identity("ann");
+    let node = |running: &Running| {
+        running.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
+    };
+    let first = home.listen(&network, NOBODY, &["--json", "--line", "3", "--max-work", "64"]);
+    node(&first);
+    let second = Running::start(home.command(&["listen", "--json"]), &home.path("second"), None);
+    node(&second);
+    assert_eq!(second.errors(), "", "it said nothing of a node");
+    let flags = ["listen", "--line", "5", "--max-work", "64", "--lan", "--timeout", "1s"];
+    let third = home.run(&flags);
+    let said = String::from_utf8_lossy(&third.stderr).into_owned();
+    let unused =
+        "a node with other settings runs in this home folder; --lan and --line were not used;";
+    assert!(said.contains(unused) && said.contains("undertone node stop"), "{said}");
+    first.kill();
+    drop(first);
+    let until = deadline();
+    let line = || home.ask(&["status"])["node"]["line"]["blocks_per_second"].clone();
+    while line() != 3 {
+        assert!(!left(until).is_zero(), "another line than before: {}", line());
+    }
+    assert_eq!(second.end("TERM"), Some(143));
 }
 
 #[test]

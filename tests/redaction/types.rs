@@ -332,6 +332,7 @@ fn add_running(lines: &mut Lines, node: NodeSettings, settings: NetSettings) {
         let client = Client::start(options).await.expect("a client");
         lines.add("Client", &client);
         lines.add("Hello", &client.hello());
+        lines.add("StartOptions", &client.hello().start);
         let events = client.events(EventFilter::all(), From::Now).await;
         lines.add("Events", &events.expect("a stream"));
     });

@@ -1,8 +1,12 @@
 //! Who a client is, and what it may do.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
+use crate::engine::price::line;
 use crate::engine::secret::opaque_debug;
+use crate::engine::settings::DEFAULT_HIGHEST_STEP;
 
 /// A client, as it introduces itself to a node.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,9 +130,45 @@ pub struct Hello {
     pub stay: Stay,
     /// What a connection may have at once.
     pub limits: Limits,
+    /// What else the node was told at its start; the usual, if it does not say.
+    #[serde(default)]
+    pub start: StartOptions,
 }
 
-opaque_debug!(struct Hello { api, version, network, floor, online, stay, limits });
+opaque_debug!(struct Hello { api, version, network, floor, online, stay, limits, start });
+
+/// What a node was told at its start, beside its network. The node that takes over from it goes on
+/// so.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartOptions {
+    /// The peers it stays connected to.
+    pub peers: Vec<String>,
+    /// The addresses it accepts connections on, as they were given.
+    pub listen: Vec<String>,
+    /// Whether it finds peers on the local network.
+    pub lan: bool,
+    /// The blocks of 2 KiB that it passes on at most, a second.
+    pub line: NonZeroU32,
+    /// The mean time between two junk envelopes, in milliseconds; none are sent while it is null.
+    pub junk_ms: Option<u64>,
+    /// The most work for an envelope without a limit of its own, in times of the usual.
+    pub max_work: u32,
+}
+
+impl Default for StartOptions {
+    fn default() -> Self {
+        Self {
+            peers: Vec::new(),
+            listen: Vec::new(),
+            lan: false,
+            line: line::DEFAULT,
+            junk_ms: None,
+            max_work: DEFAULT_HIGHEST_STEP.times(),
+        }
+    }
+}
+
+opaque_debug!(struct StartOptions { peers, listen, lan, line, junk_ms, max_work });
 
 /// How long a node runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

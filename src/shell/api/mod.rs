@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use access::{
     API_VERSION, ClientInfo, ClientKind, ContactScope, Hello, Limits, Needs, Permission, Scope,
-    Stay,
+    StartOptions, Stay,
 };
 pub use directory::Directory;
 pub use event::{

@@ -1,5 +1,6 @@
 //! The command line as types: parsed once, not looked at again.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use crate::shell::api::words::{
     LIFETIME_NAMES, LIMIT_NAMES, WORK_NAMES, WorkLimit, lifetime_name, lifetime_named, limit_named,
     work_named,
 };
+use crate::shell::client::GivenOption;
 use crate::shell::failure;
 use crate::shell::net::{Multiaddr, NetworkName};
 use crate::shell::text;
@@ -263,14 +265,30 @@ pub struct NetworkArgs {
     pub junk: Option<RateArg>,
     /// The most work for an envelope without a limit of its own.
     pub max_work: Step,
+    /// Which of them were given.
+    pub given: BTreeSet<GivenOption>,
 }
 
-opaque_debug!(struct NetworkArgs { peers, listen, lan, network, floor, line, junk, max_work });
+opaque_debug!(
+    struct NetworkArgs { peers, listen, lan, network, floor, line, junk, max_work, given }
+);
 
 impl From<NetworkFlags> for NetworkArgs {
     fn from(flags: NetworkFlags) -> Self {
         let NetworkFlags { peers, listen, lan, network, floor, line, junk, max_work } = flags;
+        let given = [
+            (GivenOption::Peer, !peers.is_empty()),
+            (GivenOption::Listen, !listen.is_empty()),
+            (GivenOption::Lan, lan),
+            (GivenOption::Line, line.is_some()),
+            (GivenOption::Junk, junk.is_some()),
+            (GivenOption::MaxWork, max_work.is_some()),
+        ];
         Self {
+            given: given
+                .into_iter()
+                .filter_map(|(option, given)| given.then_some(option))
+                .collect(),
             peers,
             listen,
             lan,

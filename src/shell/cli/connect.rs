@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
+use crate::engine::env::Millis;
 use crate::engine::envelope::Floor;
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientInfo, ClientKind, Hello, Stay};
-use crate::shell::cli::args::{GlobalArgs, NetworkArgs, NetworkFlags};
+use crate::shell::cli::args::{GlobalArgs, LineArg, NetworkArgs, NetworkFlags, RateArg};
 use crate::shell::cli::output;
 use crate::shell::client::{Client, Connect, CreateStore, HomeOptions, NodeOptions, StoreOptions};
 use crate::shell::failure::Failure;
-use crate::shell::net::{LanDiscovery, NetSettings};
+use crate::shell::net::{LanDiscovery, Multiaddr, NetSettings};
 use crate::shell::os::data_dir;
 use crate::shell::os::passphrase::{self, PassphraseSource, PromptPolicy};
 
@@ -66,31 +67,73 @@ pub(super) fn online(store: StoreOptions, network: &NetworkArgs, stay: Stay) -> 
         net: Some(net),
         stay,
         archive: None,
+        given: network.given.clone(),
     }
 }
 
-/// Says to a person that the node which runs is in another network than the one they named: what was
-/// said of a network must not be ignored in silence.
+/// Says to a person that the node which runs was started with something else than they said: what was
+/// said of a node must not be ignored in silence.
 pub(super) fn say_unused(flags: &NetworkFlags, running: &Hello) {
     if let Some(sentence) = unused(flags, running) {
         output::print_message(&sentence);
     }
 }
 
+/// The same for the interface, in one line.
+pub(super) fn notice_of_unused(flags: &NetworkFlags, running: &Hello) -> Option<String> {
+    let (flags, were, _) = unused_flags(flags, running)?;
+    Some(format!("{flags} {were} not used: the node was running already"))
+}
+
 fn unused(flags: &NetworkFlags, running: &Hello) -> Option<String> {
-    let network = flags.network.as_ref().is_some_and(|name| name.to_string() != running.network);
-    let floor = flags.floor.is_some_and(|bits| Floor::new(bits).bits() != running.floor);
-    let flags = match (network, floor) {
-        (false, false) => return None,
-        (true, false) => "--network was",
-        (false, true) => "--floor was",
-        (true, true) => "--network and --floor were",
+    let (unused, were, it) = unused_flags(flags, running)?;
+    let node = if NETWORK_FLAGS.into_iter().any(|flag| unused.contains(flag)) {
+        format!(
+            "the node that runs in this home folder is in the network {:?} with a floor of {} bits",
+            running.network, running.floor,
+        )
+    } else {
+        "a node with other settings runs in this home folder".to_owned()
     };
     Some(format!(
-        "the node that runs in this home folder is in the network {:?} with a floor of {} bits; \
-         {flags} not used",
-        running.network, running.floor,
+        "{node}; {unused} {were} not used; to start one with {it}, stop that one first: undertone node \
+         stop"
     ))
+}
+
+/// The flags of a network.
+const NETWORK_FLAGS: [&str; 2] = ["--network", "--floor"];
+
+/// The flags that a node which runs does not act on, as words of a sentence, with its verb and its
+/// pronoun; `None` if it does what they say.
+fn unused_flags(
+    flags: &NetworkFlags,
+    running: &Hello,
+) -> Option<(String, &'static str, &'static str)> {
+    let NetworkFlags { peers, listen, lan, network, floor, line, junk, max_work } = flags;
+    let start = &running.start;
+    let lacks = |used: &[String], given: &[Multiaddr]| {
+        given.iter().any(|address| !used.contains(&address.to_string()))
+    };
+    let [of_network, of_floor] = NETWORK_FLAGS;
+    let unused = [
+        (of_network, network.as_ref().is_some_and(|name| name.as_str() != running.network)),
+        (of_floor, floor.is_some_and(|bits| Floor::new(bits).bits() != running.floor)),
+        ("--peer", lacks(&start.peers, peers)),
+        ("--listen", lacks(&start.listen, listen)),
+        ("--lan", *lan && !start.lan),
+        ("--line", line.is_some_and(|LineArg(blocks)| blocks != start.line)),
+        ("--junk", junk.is_some_and(|RateArg(Millis(mean))| Some(mean) != start.junk_ms)),
+        ("--max-work", max_work.is_some_and(|step| step.times() != start.max_work)),
+    ];
+    let unused: Vec<&str> =
+        unused.into_iter().filter_map(|(flag, unused)| unused.then_some(flag)).collect();
+    let (last, before) = unused.split_last()?;
+    Some(if before.is_empty() {
+        ((*last).to_owned(), "was", "it")
+    } else {
+        (format!("{} and {last}", before.join(", ")), "were", "them")
+    })
 }
 
 /// A client for one command that needs no network: of the node that runs, else of one without a
@@ -122,11 +165,11 @@ pub(super) fn when_sent(client: &Client) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shell::api::{API_VERSION, Limits};
+    use crate::shell::api::{API_VERSION, Limits, StartOptions};
+    use crate::shell::cli::args::Cli;
 
-    #[test]
-    fn a_network_that_was_named_and_is_another_one_is_never_ignored_in_silence() {
-        let running = Hello {
+    fn running() -> Hello {
+        Hello {
             api: API_VERSION,
             version: "1".to_owned(),
             network: "main".to_owned(),
@@ -134,22 +177,58 @@ mod tests {
             online: true,
             stay: Stay::Long,
             limits: Limits::OURS,
-        };
+            start: StartOptions::default(),
+        }
+    }
+
+    #[test]
+    fn a_network_that_was_named_and_is_another_one_is_never_ignored_in_silence() {
         let said = |network: Option<&str>, floor| {
             let network = network.map(|name| name.parse().unwrap());
-            unused(&NetworkFlags { network, floor, ..NetworkFlags::default() }, &running)
+            unused(&NetworkFlags { network, floor, ..NetworkFlags::default() }, &running())
         };
         for same in [said(None, None), said(Some("main"), None), said(Some("main"), Some(21))] {
             assert_eq!(same, None);
         }
         for (network, floor, flags) in [
-            (Some("other"), None, "; --network was not used"),
-            (Some("main"), Some(4), "; --floor was not used"),
-            (Some("other"), Some(4), "; --network and --floor were not used"),
+            (Some("other"), None, "; --network was not used; to start one with it,"),
+            (Some("main"), Some(4), "; --floor was not used; to start one with it,"),
+            (
+                Some("other"),
+                Some(4),
+                "; --network and --floor were not used; to start one with them,",
+            ),
         ] {
             let sentence = said(network, floor).unwrap();
             assert!(sentence.contains("\"main\" with a floor of 21 bits"), "{sentence}");
-            assert!(sentence.ends_with(flags), "{sentence}");
+            assert!(sentence.contains(flags), "{sentence}");
+            assert!(sentence.ends_with("stop that one first: undertone node stop"), "{sentence}");
         }
+    }
+
+    #[test]
+    fn what_was_said_of_a_node_that_runs_with_something_else_is_never_ignored_in_silence() {
+        let flags =
+            |words: &str| Cli::of_words(format!("undertone {words}").split(' ')).unwrap().network;
+        let all = "--peer /ip4/192.0.2.7/tcp/4141 --listen /ip4/0.0.0.0/tcp/4141 --lan --line 3 --junk \
+                   2/min --max-work 64";
+        let given = flags(all);
+        assert_eq!(
+            unused(&given, &running()).unwrap(),
+            "a node with other settings runs in this home folder; --peer, --listen, --lan, --line, \
+             --junk and --max-work were not used; to start one with them, stop that one first: \
+             undertone node stop"
+        );
+        assert_eq!(
+            notice_of_unused(&flags("--line 3"), &running()).unwrap(),
+            "--line was not used: the node was running already"
+        );
+        // One that was started so does what they say.
+        let node = online(StoreOptions::Memory, &given.clone().into(), Stay::Long);
+        let like = Hello { start: node.start(), ..running() };
+        assert_eq!(unused(&given, &like), None);
+        assert_eq!(unused(&flags("--line 16 --max-work 8"), &running()), None, "the usual");
+        let other = flags("--junk 3/min");
+        assert!(unused(&other, &like).unwrap().contains("; --junk was not used;"));
     }
 }

@@ -13,7 +13,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-pub use options::{ArchiveOptions, Connect, CreateStore, HomeOptions, NodeOptions, StoreOptions};
+pub use options::{
+    ArchiveOptions, Connect, CreateStore, GivenOption, HomeOptions, NodeOptions, StoreOptions,
+};
 
 use self::node::OwnNode;
 use super::api::calls::{AnyCall, AnyReply, Call, NodeStop};
@@ -33,7 +35,7 @@ use crate::engine::secret::opaque_debug;
 ///
 /// A client that attaches or starts goes on by itself when the node it was attached to stops: what
 /// that node had not carried out is asked of the next one. A node that it starts then is in the
-/// network of the one before. Streams of events end, and can be asked for again.
+/// network of the one before, and goes on with its settings. Streams of events end, and can be asked for again.
 #[derive(Clone)]
 pub struct Client(Arc<Shared>);
 

@@ -145,6 +145,7 @@ fn hello(options: &NodeOptions) -> Hello {
         online: options.net.is_some(),
         stay: options.stay,
         limits: Limits::OURS,
+        start: options.start(),
     }
 }
 

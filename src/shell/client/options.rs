@@ -1,5 +1,6 @@
 //! What a client is to reach: a node that runs, or one that it starts.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -10,10 +11,10 @@ use crate::engine::price::Step;
 use crate::engine::relay::pool::{BodyStorage, PoolBounds};
 use crate::engine::secret::opaque_debug;
 use crate::engine::settings::{NodeRole, NodeSettings, RELAY_POOL};
-use crate::shell::api::{Hello, Stay};
+use crate::shell::api::{Hello, StartOptions, Stay};
 use crate::shell::archive::{ArchiveLabel, ArchiveOverflow};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
-use crate::shell::net::{LanDiscovery, NetSettings, NetworkName, Transport};
+use crate::shell::net::{LanDiscovery, Multiaddr, NetSettings, NetworkName, Transport};
 use crate::shell::os::passphrase::Passphrase;
 use crate::shell::store::{Store, StoreError};
 
@@ -40,12 +41,10 @@ opaque_debug!(
 impl Connect {
     /// The same for the node after another one of the same home. One that is started joins the
     /// network of the node before: whoever was attached to it must not find themselves in another
-    /// one. `None` if that network has no name that there can be.
+    /// one. It also goes on with the settings of that node, but for those that were said of it. `None` if that network has no name that there can be.
     pub(super) fn after(&self, before: &Hello) -> Option<Self> {
         Some(match self {
-            Self::AttachOrStart(options) => {
-                Self::AttachOrStart(options.clone().in_network_of(before)?)
-            }
+            Self::AttachOrStart(options) => Self::AttachOrStart(options.clone().following(before)?),
             Self::Start(_) | Self::Attach(_) => self.clone(),
         })
     }
@@ -65,9 +64,35 @@ pub struct NodeOptions {
     pub stay: Stay,
     /// The archive that it keeps, if it keeps one; a relay's. [`NodeOptions::archive`] sets it.
     pub archive: Option<ArchiveOptions>,
+    /// What was said of it. A node that takes over from another one goes on with the other's
+    /// settings but for these.
+    pub given: BTreeSet<GivenOption>,
 }
 
-opaque_debug!(struct NodeOptions { store, node, net, stay, archive });
+opaque_debug!(struct NodeOptions { store, node, net, stay, archive, given });
+
+/// A setting of a node that the one after it goes on with, unless something else was said of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GivenOption {
+    /// [`NodeOptions::peer`].
+    Peer,
+    /// [`NodeOptions::listen`].
+    Listen,
+    /// [`NodeOptions::lan`].
+    Lan,
+    /// [`NodeOptions::line`].
+    Line,
+    /// [`NodeOptions::junk`].
+    Junk,
+    /// [`NodeOptions::max_work`].
+    MaxWork,
+}
+
+impl GivenOption {
+    /// All of them.
+    const ALL: [Self; 6] =
+        [Self::Peer, Self::Listen, Self::Lan, Self::Line, Self::Junk, Self::MaxWork];
+}
 
 /// An archive: envelopes that a relay keeps on disk until they expire.
 #[derive(Clone)]
@@ -195,6 +220,7 @@ impl NodeOptions {
             net: Some(NetSettings::new(NetworkName::default(), Floor::DEFAULT.bits())),
             stay: Stay::Long,
             archive: None,
+            given: BTreeSet::new(),
         }
     }
 
@@ -225,7 +251,8 @@ impl NodeOptions {
     /// The same, passing on at most so many blocks of 2,048 bytes a second; an envelope of a
     /// messenger is one.
     #[must_use]
-    pub const fn line(mut self, blocks_per_second: NonZeroU32) -> Self {
+    pub fn line(mut self, blocks_per_second: NonZeroU32) -> Self {
+        self.given.insert(GivenOption::Line);
         self.node.line = blocks_per_second;
         self
     }
@@ -286,6 +313,7 @@ impl NodeOptions {
     pub fn peer(mut self, address: &str) -> Result<Self, Failure> {
         let parsed = address.parse().map_err(|error| bad_option(address, &format!("{error}")))?;
         self.use_memory(address);
+        self.given.insert(GivenOption::Peer);
         self.net_mut().peers.push(parsed);
         Ok(self)
     }
@@ -297,6 +325,7 @@ impl NodeOptions {
     pub fn listen(mut self, address: &str) -> Result<Self, Failure> {
         let parsed = address.parse().map_err(|error| bad_option(address, &format!("{error}")))?;
         self.use_memory(address);
+        self.given.insert(GivenOption::Listen);
         self.net_mut().listen.push(parsed);
         Ok(self)
     }
@@ -304,6 +333,7 @@ impl NodeOptions {
     /// The same, found on the local network. Everybody on it can see that Undertone runs here.
     #[must_use]
     pub fn lan(mut self) -> Self {
+        self.given.insert(GivenOption::Lan);
         self.net_mut().lan = LanDiscovery::On;
         self
     }
@@ -311,6 +341,7 @@ impl NodeOptions {
     /// The same, with junk at random times: one for each `mean` on average.
     #[must_use]
     pub fn junk(mut self, mean: core::time::Duration) -> Self {
+        self.given.insert(GivenOption::Junk);
         self.node.junk = Some(Millis(u64::try_from(mean.as_millis()).unwrap_or(u64::MAX)));
         self
     }
@@ -318,7 +349,8 @@ impl NodeOptions {
     /// The same, doing at most this work for an envelope without a limit of its own: messages that
     /// name none, acknowledgements, requests and junk. While the network asks for more, they wait.
     #[must_use]
-    pub const fn max_work(mut self, highest: Step) -> Self {
+    pub fn max_work(mut self, highest: Step) -> Self {
+        self.given.insert(GivenOption::MaxWork);
         self.node.highest_step = highest;
         self
     }
@@ -330,14 +362,53 @@ impl NodeOptions {
         self
     }
 
-    /// The same in the network of another node. One without a network stays without one, and so it
-    /// stays as it is after a node without one. `None` if the name of the network is none.
-    fn in_network_of(mut self, other: &Hello) -> Option<Self> {
-        if other.online && self.net.is_some() {
-            self = self.floor(other.floor);
-            self.net_mut().network = other.network.parse().ok()?;
+    /// The same in the network of another node, and with its settings but for those that were given.
+    /// One without a network stays without one, and so it stays as it is after a node without one.
+    /// `None` if the name of the network is none.
+    fn following(mut self, other: &Hello) -> Option<Self> {
+        if !other.online || self.net.is_none() {
+            return Some(self);
+        }
+        self = self.floor(other.floor);
+        self.net_mut().network = other.network.parse().ok()?;
+        let StartOptions { peers, listen, lan, line, junk_ms, max_work } = &other.start;
+        let follows: Vec<GivenOption> =
+            GivenOption::ALL.into_iter().filter(|option| !self.given.contains(option)).collect();
+        for option in follows {
+            match option {
+                GivenOption::Peer => self.net_mut().peers = self.addresses(peers),
+                GivenOption::Listen => self.net_mut().listen = self.addresses(listen),
+                GivenOption::Lan if *lan => self.net_mut().lan = LanDiscovery::On,
+                GivenOption::Lan => self.net_mut().lan = LanDiscovery::Off,
+                GivenOption::Line => self.node.line = *line,
+                GivenOption::Junk => self.node.junk = junk_ms.map(Millis),
+                GivenOption::MaxWork => {
+                    let usual = self.node.highest_step;
+                    self.node.highest_step = Step::of_times(*max_work).unwrap_or(usual);
+                }
+            }
         }
         Some(self)
+    }
+
+    /// Addresses of another node, without those that are none.
+    fn addresses(&mut self, others: &[String]) -> Vec<Multiaddr> {
+        others.iter().for_each(|address| self.use_memory(address));
+        others.iter().filter_map(|address| address.parse().ok()).collect()
+    }
+
+    /// What the node is told at its start, for its clients.
+    pub(in crate::shell) fn start(&self) -> StartOptions {
+        let words = |all: &[Multiaddr]| all.iter().map(ToString::to_string).collect();
+        let net = self.net.as_ref();
+        StartOptions {
+            peers: net.map(|net| words(&net.peers)).unwrap_or_default(),
+            listen: net.map(|net| words(&net.listen)).unwrap_or_default(),
+            lan: net.is_some_and(|net| net.lan == LanDiscovery::On),
+            line: self.node.line,
+            junk_ms: self.node.junk.map(|Millis(mean)| mean),
+            max_work: self.node.highest_step.times(),
+        }
     }
 
     fn net_mut(&mut self) -> &mut NetSettings {

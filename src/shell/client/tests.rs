@@ -5,10 +5,13 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::engine::crypto::invite;
 use crate::engine::crypto::keys::Identity;
+use crate::engine::price::Step;
 use crate::engine::record::MessageState;
 use crate::engine::testing::rng::SeededRng;
-use crate::shell::api::ClientKind;
-use crate::shell::api::calls::{ContactAdd, IdentityList, IdentityNew, MessageSend, MessageWait};
+use crate::shell::api::calls::{
+    ContactAdd, IdentityList, IdentityNew, MessageSend, MessageWait, Status,
+};
+use crate::shell::api::{ClientKind, StartOptions};
 use crate::shell::os::passphrase::Passphrase;
 use tokio::time::timeout;
 
@@ -104,6 +107,53 @@ async fn who_takes_over_from_a_node_stays_in_its_network() {
     let fresh = attach_or_start(main()).await;
     assert_eq!(fresh.hello().network, "main");
     in_time(fresh.close()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_over_from_a_node_goes_on_with_its_settings_but_for_those_of_its_own() {
+    let home = home();
+    let line = |blocks| std::num::NonZeroU32::new(blocks).unwrap();
+    let listen = "/ip4/127.0.0.1/tcp/0";
+    let of_first = options(&home)
+        .line(line(3))
+        .junk(Duration::from_secs(3_600))
+        .max_work(Step::new(6))
+        .listen(listen)
+        .unwrap()
+        .peer("/ip4/127.0.0.1/tcp/1")
+        .unwrap();
+    let first = attach_or_start(of_first).await;
+    let told = first.hello().start;
+    assert_eq!((told.line.get(), told.junk_ms, told.max_work), (3, Some(3_600_000), 64));
+    assert_eq!((told.listen.len(), told.peers.len(), told.lan), (1, 1, false));
+    let second = attach_or_start(options(&home)).await;
+    // The usual limit, and said: that is something else than nothing said.
+    let third = attach_or_start(options(&home).line(line(5)).max_work(Step::new(3))).await;
+    in_time(first.close()).await.unwrap();
+    in_time(second.call(IdentityList {})).await.unwrap();
+    assert!(second.is_own_node() && second.hello().start == told);
+    in_time(second.close()).await.unwrap();
+    in_time(third.call(IdentityList {})).await.unwrap();
+    let last = third.hello().start;
+    assert_eq!((last.line.get(), last.max_work), (5, 8));
+    assert!(last == StartOptions { line: line(5), max_work: 8, ..told });
+    // It is what the node does, and not only what it says.
+    let figures = in_time(third.call(Status {})).await.unwrap().network;
+    assert_eq!(figures.line.blocks_per_second, 5);
+    assert!(in_time(listens(&third)).await, "at the address of the first");
+    in_time(third.close()).await.unwrap();
+}
+
+/// Waits until a node listens somewhere.
+async fn listens(client: &Client) -> bool {
+    let mut heard =
+        client.events(EventFilter::of(&[EventKind::Network]), From::Snapshot).await.unwrap();
+    while let Some(event) = heard.event().await {
+        if matches!(event, Event::Network(figures) if !figures.listening.is_empty()) {
+            return true;
+        }
+    }
+    false
 }
 
 #[tokio::test]

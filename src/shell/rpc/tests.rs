@@ -27,7 +27,7 @@ use crate::shell::api::calls::{
 };
 use crate::shell::api::{
     API_VERSION, ClientInfo, ClientKind, Delivery, Event, EventFilter, EventKind, From, Hello,
-    Limits, Stay,
+    Limits, StartOptions, Stay,
 };
 use crate::shell::failure::{Failure, FailureCode};
 use crate::shell::runtime::Runtime;
@@ -109,6 +109,7 @@ fn hello() -> Hello {
         online: false,
         stay: Stay::Long,
         limits: Limits::OURS,
+        start: StartOptions::default(),
     }
 }
 

@@ -62,7 +62,7 @@ const BURST: usize = 3;
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Runs the interface until its user leaves, a signal comes, or there is no node any more. The
-/// connection is its caller's to close.
+/// connection is its caller's to close. `notice` is said at the beginning.
 ///
 /// # Errors
 ///
@@ -71,9 +71,14 @@ pub async fn run(
     screen: &mut Screen,
     client: &Client,
     options: UiOptions,
+    notice: Option<String>,
 ) -> Result<UiExit, UiError> {
+    let mut model = Model::new(options);
+    if let Some(notice) = notice {
+        model.say_hint(notice);
+    }
     let mut ui = UiLoop {
-        model: Model::new(options),
+        model,
         state: ViewState::default(),
         calls: CallQueue::of(client),
         source: EventSource::of(client),

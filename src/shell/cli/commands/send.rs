@@ -65,6 +65,8 @@ pub(super) async fn run(
     let (client, hello) = connected?;
     // The time for which a person typed a passphrase, and Argon2 worked, is no wait.
     let begun = if client.is_own_node() { Instant::now() } else { begun };
+    // The message has its own limit, which is acted on.
+    let network = NetworkFlags { max_work: None, ..network };
     if !client.is_own_node() {
         say_unused(&network, &hello);
     }
@@ -81,7 +83,7 @@ pub(super) async fn run(
     let sent = sending.run(contact, text, postage, args.wait).await;
     // Another one may have taken over, from a node of ours as well.
     let last = client.hello();
-    if last.network != hello.network {
+    if !client.is_own_node() && last != hello {
         say_unused(&network, &last);
     }
     client.close().await?;

@@ -10,7 +10,7 @@ use crate::engine::crypto::invite;
 use crate::engine::session::MAX_TEXT;
 use crate::shell::api::{ClientInfo, ClientKind, Stay};
 use crate::shell::cli::args::{ColorMode, GlobalArgs, NetworkArgs, NetworkFlags};
-use crate::shell::cli::connect::{home, online, say_unused, store};
+use crate::shell::cli::connect::{home, notice_of_unused, online, say_unused, store};
 use crate::shell::client::{Client, Connect, CreateStore, HomeOptions, StoreOptions};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::clock::{wall, zone};
@@ -26,7 +26,9 @@ pub(super) async fn open(global: &GlobalArgs, network: NetworkFlags) -> Result<(
     // Reached before the screen is taken over: a failure is reported by a line in the shell.
     let reached = match reach(global, &network).await? {
         Some(client) => Reached::Before(client),
-        None => Reached::AtUnlock(UnlockedHome { path: home(global)?, network: network.into() }),
+        None => {
+            Reached::AtUnlock(UnlockedHome { path: home(global)?, network: network.clone().into() })
+        }
     };
     let mut screen = screen()?;
     let client = match reached {
@@ -43,7 +45,9 @@ pub(super) async fn open(global: &GlobalArgs, network: NetworkFlags) -> Result<(
             }
         }
     };
-    let shown = ui::run(&mut screen, &client, options(global, UiMode::Normal)).await;
+    let notice =
+        if client.is_own_node() { None } else { notice_of_unused(&network, &client.hello()) };
+    let shown = ui::run(&mut screen, &client, options(global, UiMode::Normal), notice).await;
     drop(screen);
     // The error of the node first: that of the interface only follows from it.
     client.close().await?;
@@ -95,7 +99,7 @@ pub(super) async fn show(
     client: &Client,
 ) -> Result<(), Failure> {
     let mut screen = screen()?;
-    let ended = ui::run(&mut screen, client, options(global, mode)).await;
+    let ended = ui::run(&mut screen, client, options(global, mode), None).await;
     drop(screen);
     left(ended.map_err(ui_failed)?)
 }

@@ -349,7 +349,7 @@ impl Model {
         })
     }
 
-    fn say_hint(&mut self, text: impl Into<String>) {
+    pub(in crate::shell::ui) fn say_hint(&mut self, text: impl Into<String>) {
         self.status.say(text);
     }
 
