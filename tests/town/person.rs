@@ -17,8 +17,8 @@ const SETTLE_TIME: Millis = Millis::from_secs(60);
 pub(crate) struct Person {
     price: AskingPrice,
     pub(crate) relays: [usize; NEIGHBOURS],
-    /// What each neighbour said last, and when that was news.
-    heard: [Option<(SaidSteps, Millis)>; NEIGHBOURS],
+    /// What each neighbour said last of its line.
+    lines: [Option<Step>; NEIGHBOURS],
     /// When it last caught up with each.
     caught_up: [Millis; NEIGHBOURS],
     claims: Vec<Claim>,
@@ -104,26 +104,33 @@ impl Person {
         Self {
             price: AskingPrice::default(),
             relays,
-            heard: [None; NEIGHBOURS],
+            lines: [None; NEIGHBOURS],
             caught_up: [Millis(0); NEIGHBOURS],
             claims: Vec::new(),
             outboxes: BTreeMap::new(),
         }
     }
 
-    /// Hears what one of its neighbours says.
+    /// Hears what one of its neighbours says, catching up with it.
     pub(crate) fn hear(&mut self, at: usize, said: SaidSteps, env: &Env<'_>) {
-        // The same again changes nothing but how long it counts, which is an hour.
-        let is_news = self.heard[at].is_none_or(|(before, when)| {
-            before != said || when.plus(SyncPace::USUAL.every) <= env.mono
-        });
-        if is_news {
-            self.heard[at] = Some((said, env.mono));
-            // Each relay is in an address range of its own.
-            let neighbour = Neighbour::alone(NeighbourId(self.relays[at] as u64));
-            self.price.hear(neighbour, said, env.mono);
+        self.lines[at] = Some(said.line);
+        self.price.hear(self.neighbour(at), said, env.mono);
+        self.price.follow(SaidSteps::default(), env);
+    }
+
+    /// Hears what one of its neighbours says in between.
+    pub(crate) fn hear_between(&mut self, at: usize, said: SaidSteps, env: &Env<'_>) {
+        // The same again changes nothing.
+        if self.lines[at] != Some(said.line) {
+            self.lines[at] = Some(said.line);
+            self.price.hear_between(self.neighbour(at), said, env.mono);
             self.price.follow(SaidSteps::default(), env);
         }
+    }
+
+    /// A neighbour: each relay is in an address range of its own.
+    fn neighbour(&self, at: usize) -> Neighbour {
+        Neighbour::alone(NeighbourId(self.relays[at] as u64))
     }
 
     /// Whether it is time to catch up with a neighbour once more, and learn what that holds.

@@ -255,10 +255,11 @@ impl Town {
         let somebody = &mut self.people[person];
         let relay = &mut self.relays[somebody.relays[at]];
         let said = relay.say(now, wall);
-        somebody.hear(at, said, &Env::new(now, wall, &mut self.chance));
+        let env = Env::new(now, wall, &mut self.chance);
         if !somebody.catches_up(at, now) {
-            return;
+            return somebody.hear_between(at, said, &env);
         }
+        somebody.hear(at, said, &env);
         let sent = &self.sent;
         let known = somebody.learn(at, now, |number| {
             let of = &sent[number];
