@@ -42,8 +42,10 @@ fn at_a_small_relay(seed: u64) -> (Town, NodeIndex, NodeIndex) {
     let mut town = Town::new(seed, Links::calm(), 0, 0);
     let small = NodeSettings { pool: SMALL, line: WIDE, ..settings(NodeRole::Relay) };
     let relay = town.world.add(small);
+    // Whatever it costs: while a share fills within minutes, its relay asks for what it will be.
+    let paying = NodeSettings { highest_step: Step::MAX, ..settings(NodeRole::Messenger) };
     for _ in 0..2 {
-        town.settle(NodeSettings { line: WIDE, ..settings(NodeRole::Messenger) }, relay);
+        town.settle(NodeSettings { line: WIDE, ..paying }, relay);
     }
     let flooder = town.world.add(settings(NodeRole::Relay));
     (town, relay, flooder)

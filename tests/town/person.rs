@@ -17,8 +17,6 @@ const SETTLE_TIME: Millis = Millis::from_secs(60);
 pub(crate) struct Person {
     price: AskingPrice,
     pub(crate) relays: [usize; NEIGHBOURS],
-    /// What each neighbour said last of its line.
-    lines: [Option<Step>; NEIGHBOURS],
     /// When it last caught up with each.
     caught_up: [Millis; NEIGHBOURS],
     claims: Vec<Claim>,
@@ -104,28 +102,16 @@ impl Person {
         Self {
             price: AskingPrice::default(),
             relays,
-            lines: [None; NEIGHBOURS],
             caught_up: [Millis(0); NEIGHBOURS],
             claims: Vec::new(),
             outboxes: BTreeMap::new(),
         }
     }
 
-    /// Hears what one of its neighbours says, catching up with it.
-    pub(crate) fn hear(&mut self, at: usize, said: SaidSteps, env: &Env<'_>) {
-        self.lines[at] = Some(said.line);
-        self.price.hear(self.neighbour(at), said, env.mono);
+    /// Hears what one of its neighbours says.
+    pub(crate) fn hear_again(&mut self, at: usize, said: SaidSteps, env: &mut Env<'_>) {
+        self.price.hear_again(self.neighbour(at), said, env);
         self.price.follow(SaidSteps::default(), env);
-    }
-
-    /// Hears what one of its neighbours says in between.
-    pub(crate) fn hear_between(&mut self, at: usize, said: SaidSteps, env: &Env<'_>) {
-        // The same again changes nothing.
-        if self.lines[at] != Some(said.line) {
-            self.lines[at] = Some(said.line);
-            self.price.hear_between(self.neighbour(at), said, env.mono);
-            self.price.follow(SaidSteps::default(), env);
-        }
     }
 
     /// A neighbour: each relay is in an address range of its own.

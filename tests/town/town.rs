@@ -255,11 +255,11 @@ impl Town {
         let somebody = &mut self.people[person];
         let relay = &mut self.relays[somebody.relays[at]];
         let said = relay.say(now, wall);
-        let env = Env::new(now, wall, &mut self.chance);
+        let mut env = Env::new(now, wall, &mut self.chance);
+        somebody.hear_again(at, said, &mut env);
         if !somebody.catches_up(at, now) {
-            return somebody.hear_between(at, said, &env);
+            return;
         }
-        somebody.hear(at, said, &env);
         let sent = &self.sent;
         let known = somebody.learn(at, now, |number| {
             let of = &sent[number];

@@ -33,7 +33,7 @@ use crate::engine::record::Record;
 use crate::engine::relay::pool::{Pool, PoolBounds};
 use crate::engine::relay::{Relay, ValidationStats};
 use crate::engine::settings::{NodeRole, NodeSettings, RELAY_POOL, SyncMode};
-use crate::engine::sync::{CatchUp, ClockSkew, Word};
+use crate::engine::sync::{CatchUp, ClockSkew};
 use crate::engine::turn::{Effect, Output, Timer, Turn, Workspace};
 
 pub use commands::MAX_QUEUED;
@@ -249,13 +249,9 @@ impl Machines<'_> {
                 let said = self.catch_up.on_response(turn, gate, (id, bytes), &ids);
                 // Of one that has gone meanwhile it is not known where it was.
                 let here = |id| self.neighbours.iter().find(|neighbour| neighbour.id == id);
-                if let Some((from, word)) = said.and_then(|(id, word)| Some((*here(id)?, word))) {
-                    match word {
-                        Word::InSession(steps) => self.price.hear(from, steps, turn.env.mono),
-                        Word::Between(steps) => {
-                            self.price.hear_between(from, steps, turn.env.mono);
-                        }
-                    }
+                if let Some((from, steps)) = said.and_then(|(id, steps)| Some((*here(id)?, steps)))
+                {
+                    self.price.hear_again(from, steps, turn.env);
                     turn.timers.clear(Timer::FirstPrice);
                     let own = self.relay.steps(turn.env.now());
                     self.price.follow(own, turn.env);
@@ -287,6 +283,7 @@ impl Machines<'_> {
         let before = core::mem::replace(self.neighbours, neighbours);
         let (was, is) = (ids(&before), ids(self.neighbours));
         self.catch_up.on_neighbours(turn, self.relay.pool(), &was, &is);
+        self.price.set_neighbours(is.iter().copied());
         if self.neighbours.is_empty() {
             turn.timers.clear(Timer::FirstPrice);
         } else if before.is_empty() {

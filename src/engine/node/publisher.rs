@@ -90,6 +90,16 @@ impl Publisher<'_> {
         self.price.pay(lifetime.share(), turn.env.mono)
     }
 
+    /// How long an envelope may be expected to be held that pays what is asked, or does not. If
+    /// neighbours say that their lines ask the most there is, these may have nothing left for what
+    /// shows that, too.
+    #[expect(clippy::fn_params_excessive_bools, reason = "one flag, named where it is computed")]
+    fn stay(&self, turn: &Turn<'_, '_>, pays: bool) -> Stay {
+        let own = self.relay.steps(turn.env.now());
+        let is_line_full = self.price.heard(own, turn.env.mono).line == Step::MAX;
+        if pays && !is_line_full { Stay::Whole } else { Stay::NotForLong }
+    }
+
     /// What there is to do about a job, and what its envelope may cost.
     fn need(&self, turn: &Turn<'_, '_>, job: Job) -> Need {
         match job {
@@ -168,7 +178,7 @@ impl Publisher<'_> {
         };
         // Above its budget it leaves for what it may cost: kept back, it would be in the way of
         // what comes after it for hours.
-        let stay = if pays(&checked) { Stay::Whole } else { Stay::NotForLong };
+        let stay = self.stay(turn, pays(&checked));
         // Into the pool first: what the flood brings back is then a duplicate, as for everybody who
         // forwarded it.
         self.relay.admit_own(turn, checked);
@@ -225,8 +235,7 @@ impl Publisher<'_> {
                 Republished::Outdated
             }
             Ok(checked) => {
-                let (id, stay) =
-                    (checked.id(), if pays(&checked) { Stay::Whole } else { Stay::NotForLong });
+                let (id, stay) = (checked.id(), self.stay(turn, pays(&checked)));
                 self.relay.admit_own(turn, checked);
                 turn.effect(Effect::Publish { id, bytes: bytes.clone() });
                 Republished::Published(stay)

@@ -4,7 +4,7 @@
 //! else could be told apart by its envelopes. One liar among three moves nobody: the middle one
 //! counts, and neighbours of one address range are one voice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::room::Share;
 use super::step::{SaidSteps, Step};
@@ -14,13 +14,14 @@ use crate::engine::id::{AddressRange, Neighbour, NeighbourId};
 /// What a neighbour said counts for an hour.
 const KEPT: Millis = Millis::from_secs(3_600);
 
-/// What a neighbour asks for room is heard this often, however often it says it; what it asks for
-/// its line always.
+/// Of so many words between sessions one says what is asked for room, by chance; what is asked for
+/// the line all do.
 ///
-/// A line is full within seconds, a share within hours. Heard every minute, a rise of a share makes
-/// everybody pay more at the same time for one rush of those who waited: in a simulation of five
-/// times the demand the price then moves by two steps in some hours, and by none so (`tests/town`).
-const ROOM_HEARD: Millis = Millis::from_secs(300);
+/// A line is full within seconds, a share within hours. If everybody heard of a share at regular
+/// times, all would begin and end to pay more for it within the same minutes, and what waited would
+/// come in between: in a simulation of five times the demand the price then moves by two or three
+/// steps in some hours (`tests/town`).
+const ROOM_OF: u64 = 5;
 
 /// One more step for so long after a rise: a price that rises once often rises again, and what is
 /// sent meanwhile would be below it.
@@ -56,6 +57,8 @@ const MAX_VOICES: usize = 32;
 #[derive(Debug, Default)]
 pub struct AskingPrice {
     voices: BTreeMap<NeighbourId, Voice>,
+    /// The neighbours there are. What others said counts only while none of these said anything.
+    present: BTreeSet<NeighbourId>,
     paid: [Paid; 3],
     /// The whole hour of the last look, since 1970.
     hour: u64,
@@ -71,8 +74,6 @@ struct Voice {
     range: AddressRange,
     said: SaidSteps,
     at: Millis,
-    /// When it was last heard what it asks for room.
-    room_at: Millis,
 }
 
 /// What is paid for one life.
@@ -86,7 +87,7 @@ impl AskingPrice {
     /// Notes what a neighbour says. Its latest word counts.
     pub fn hear(&mut self, from: Neighbour, said: SaidSteps, now: Millis) {
         self.first_heard = self.first_heard.or(Some(now));
-        self.voices.insert(from.id, Voice { range: from.range, said, at: now, room_at: now });
+        self.voices.insert(from.id, Voice { range: from.range, said, at: now });
         self.voices.retain(|_, voice| voice.at.plus(KEPT) > now);
         if self.voices.len() > MAX_VOICES {
             let oldest = self.voices.iter().min_by_key(|(_, voice)| voice.at);
@@ -96,22 +97,29 @@ impl AskingPrice {
         }
     }
 
-    /// Notes what a neighbour says between two sessions of catching up: of its line, and of its room
-    /// if that was not heard for a while.
-    pub fn hear_between(&mut self, from: Neighbour, said: SaidSteps, now: Millis) {
+    /// Notes what a neighbour says again: of its line, and now and then, by chance, of its room.
+    pub fn hear_again(&mut self, from: Neighbour, said: SaidSteps, env: &mut Env<'_>) {
+        let of_room = env.draw_u64().is_multiple_of(ROOM_OF);
         match self.voices.get_mut(&from.id) {
-            Some(voice) if voice.room_at.plus(ROOM_HEARD) > now => {
+            Some(voice) if !of_room => {
                 voice.said.line = said.line;
-                voice.at = now;
+                voice.at = env.mono;
             }
-            Some(_) | None => self.hear(from, said, now),
+            Some(_) | None => self.hear(from, said, env.mono),
         }
     }
 
-    /// Whether any neighbour said a price within the hour.
+    /// These are the neighbours from now on. One that is gone may have said what nobody asks any more:
+    /// a relay that was restarted is another neighbour, and its last word would count for an hour.
+    pub fn set_neighbours(&mut self, present: impl IntoIterator<Item = NeighbourId>) {
+        self.present = present.into_iter().collect();
+    }
+
+    /// Whether any neighbour there is said a price within the hour.
     #[must_use]
     pub fn is_known(&self, now: Millis) -> bool {
-        self.voices.values().any(|voice| voice.at.plus(KEPT) > now)
+        let said = |id| self.voices.get(id).is_some_and(|voice| voice.at.plus(KEPT) > now);
+        self.present.iter().any(said)
     }
 
     /// What is asked, by what was heard within the hour; `own` if nothing was.
@@ -170,9 +178,11 @@ impl AskingPrice {
         now: Millis,
     ) -> BTreeMap<AddressRange, SaidSteps> {
         let mut ranges: BTreeMap<AddressRange, SaidSteps> = BTreeMap::new();
+        let only_present = self.is_known(now);
         for (neighbour, voice) in &self.voices {
             let is_fresh = voice.at.plus(KEPT) > now;
-            if Some(*neighbour) != asking && is_fresh && counts(voice.said) {
+            let is_there = !only_present || self.present.contains(neighbour);
+            if Some(*neighbour) != asking && is_fresh && is_there && counts(voice.said) {
                 let said = ranges.entry(voice.range).or_insert(voice.said);
                 *said = said.lower(voice.said);
             }
@@ -357,6 +367,22 @@ mod tests {
         };
         assert_eq!([to(1).line, to(5).line], [2, 5].map(Step::new));
         assert_eq!(to(5).shares, day(3).shares);
+    }
+
+    #[test]
+    fn who_is_gone_counts_only_while_nobody_who_is_there_said_anything() {
+        let mut price = AskingPrice::default();
+        price.set_neighbours([NeighbourId(1)]);
+        price.hear(neighbour(1), day(1), Millis(0));
+        // It was restarted, and asks more.
+        price.set_neighbours([NeighbourId(2)]);
+        assert!(!price.is_known(Millis(1)));
+        assert_eq!(price.heard(SILENT, Millis(1)), day(1));
+        price.hear(neighbour(2), day(5), Millis(1));
+        assert!(price.is_known(Millis(1)));
+        assert_eq!(price.heard(SILENT, Millis(1)), day(5));
+        price.set_neighbours([]);
+        assert_eq!(price.heard(SILENT, Millis(1)), day(1), "the lower of what was said");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::engine::settings::SyncMode;
 use crate::engine::turn::Turn;
 
 use super::ClockSkew;
-use super::client::{SyncClient, Word};
+use super::client::SyncClient;
 use super::server::SyncServer;
 
 /// Both sides of catching up.
@@ -104,7 +104,7 @@ impl CatchUp {
         gate: (&mut Relay, &mut impl Recipient),
         response: (SyncRequestId, Option<Vec<u8>>),
         neighbours: &[NeighbourId],
-    ) -> Option<(NeighbourId, Word)> {
+    ) -> Option<(NeighbourId, SaidSteps)> {
         self.client.on_response(turn, gate, response, neighbours)
     }
 }

@@ -55,15 +55,6 @@ pub(super) struct SyncClient {
     asked: BTreeMap<SyncRequestId, NeighbourId>,
 }
 
-/// The steps that a neighbour said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Word {
-    /// While we caught up with it.
-    InSession(SaidSteps),
-    /// When it was asked for nothing else.
-    Between(SaidSteps),
-}
-
 #[derive(Clone, Copy, Debug, Default)]
 struct PeerHistory {
     /// Sessions in a row that cost much and brought nothing.
@@ -243,11 +234,11 @@ impl SyncClient {
         (relay, recipient): (&mut Relay, &mut impl Recipient),
         (id, bytes): (SyncRequestId, Option<Vec<u8>>),
         neighbours: &[NeighbourId],
-    ) -> Option<(NeighbourId, Word)> {
+    ) -> Option<(NeighbourId, SaidSteps)> {
         if let Some(peer) = self.asked.remove(&id) {
             // Whatever it is a response to, it says the steps.
             let response = SyncResponse::decode(bytes.as_deref()?).ok()?;
-            return Some((peer, Word::Between(response.steps)));
+            return Some((peer, response.steps));
         }
         // Otherwise it is a late response: the session was dropped with its neighbour.
         let (peer, _, mut session) = self.session.take_if(|(_, waits, _)| *waits == id)?;
@@ -256,7 +247,7 @@ impl SyncClient {
             // No blame: the neighbour may be busy, gone, or of another version.
             None => Err(SessionEnd::Done),
         };
-        let said = response.as_ref().ok().map(|response| (peer, Word::InSession(response.steps)));
+        let said = response.as_ref().ok().map(|response| (peer, response.steps));
         let next = response.and_then(|response| {
             let from = (peer, &mut session);
             self.next_request(turn, (&mut *relay, recipient), from, response)

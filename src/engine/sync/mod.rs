@@ -26,7 +26,6 @@ use crate::engine::env::Millis;
 
 pub use budget::{PEER_BYTES, TOTAL_BYTES, UploadBudget};
 pub(in crate::engine) use catch_up::CatchUp;
-pub(in crate::engine) use client::Word;
 pub use client_session::{
     ClientSession, FetchResult, MAX_OFF_TIME, MAX_SENT, MAX_USELESS, SessionEnd,
 };
