@@ -37,7 +37,7 @@ impl Relay {
     /// What it says it asks, once it has let go of what is over.
     pub(crate) fn say(&mut self, now: Millis, wall: UnixSeconds) -> SaidSteps {
         self.pool.sweep(wall);
-        SaidSteps { shares: self.pool.said(wall), line: self.line.step(now), hops: 0 }
+        SaidSteps { shares: self.pool.said(wall), line: self.line.said(now), hops: 0 }
     }
 
     pub(crate) fn holds(&self, id: &EnvelopeId) -> bool {

@@ -11,6 +11,10 @@ use crate::engine::env::Millis;
 /// The time over which the line is measured.
 pub const SPAN: Millis = Millis::from_secs(120);
 
+/// What was asked counts in what is said for so long, and up to twice as long. A minute: as late as
+/// senders hear it ([`SyncPace::steps`](crate::engine::settings::SyncPace)).
+const PEAK: Millis = Millis::from_secs(60);
+
 /// Blocks a second that a node passes on unless told otherwise: 1 Mbit/s each way at 2.8 copies of
 /// each (`proto/README.md`, "Line").
 pub const DEFAULT: NonZeroU32 = NonZeroU32::new(16).unwrap();
@@ -26,13 +30,17 @@ pub struct Line {
     /// Thousandths of a block.
     left: u64,
     at: Millis,
+    /// The highest step asked until `peak_until` since [`PEAK`] before, and in the time before that.
+    peaks: [Step; 2],
+    peak_until: Millis,
 }
 
 impl Line {
     /// A line that passes on at most so many blocks a second.
     #[must_use]
     pub fn new(rate: NonZeroU32, now: Millis) -> Self {
-        Self { rate, left: capacity(rate), at: now }
+        let peaks = [Step::default(); 2];
+        Self { rate, left: capacity(rate), at: now, peaks, peak_until: now }
     }
 
     /// The blocks a second it carries at most.
@@ -47,6 +55,27 @@ impl Line {
     pub fn step(&self, now: Millis) -> Step {
         let sixteenths = self.left(now).saturating_mul(16) / capacity(self.rate);
         Step::new(u8::try_from(8_u64.saturating_sub(sixteenths)).unwrap_or(u8::MAX))
+    }
+
+    /// The step to say to senders: the highest that it asked within the last minute or two.
+    ///
+    /// While a flood lasts, the step goes up and down within seconds around the one at which as much
+    /// comes as is passed on. Who pays what it was at one moment is ignored half of the time.
+    #[must_use]
+    pub fn said(&self, now: Millis) -> Step {
+        let [last, before] = self.peaks_at(now);
+        self.step(now).max(last).max(before)
+    }
+
+    fn peaks_at(&self, now: Millis) -> [Step; 2] {
+        let [last, _] = self.peaks;
+        if now < self.peak_until {
+            self.peaks
+        } else if now < self.peak_until.plus(PEAK) {
+            [Step::default(), last]
+        } else {
+            [Step::default(); 2]
+        }
     }
 
     /// How much of its bucket is left, in percent.
@@ -65,6 +94,11 @@ impl Line {
     pub fn spend(&mut self, blocks: u8, now: Millis) {
         self.left = self.left(now).saturating_sub(u64::from(blocks) * A_BLOCK);
         self.at = now.max(self.at);
+        let [last, before] = self.peaks_at(now);
+        self.peaks = [last.max(self.step(now)), before];
+        if now >= self.peak_until {
+            self.peak_until = now.plus(PEAK);
+        }
     }
 
     /// Whether it has so much again that what was ignored may come once more: well above the first
@@ -122,7 +156,40 @@ mod tests {
         assert!(!line.is_calm(Millis(74_999)) && line.is_calm(Millis(75_000)));
     }
 
+    #[test]
+    fn what_is_said_is_the_highest_step_of_the_last_minute_or_two() {
+        let mut line = line(2);
+        for _ in 0..180 {
+            line.spend(1, Millis(0));
+        }
+        let asked = line.step(Millis(0));
+        assert_eq!(asked, Step::new(4));
+        let quiet = |second: u64| Millis::from_secs(second);
+        assert_eq!(line.step(quiet(59)), Step::new(0));
+        assert_eq!([59, 60, 119].map(|second| line.said(quiet(second))), [asked; 3]);
+        assert_eq!(line.said(quiet(120)), Step::new(0));
+    }
+
     proptest! {
+        #[test]
+        fn what_is_said_is_never_less_than_what_is_asked_nor_more_than_was(
+            offers in prop::collection::vec((0_u64..90_000, 1_u8..=32), 1..60),
+        ) {
+            let mut line = line(4);
+            let (mut now, mut asked) = (Millis(0), vec![]);
+            for (wait, blocks) in offers {
+                now = now.plus(Millis(wait));
+                line.spend(blocks, now);
+                asked.push((now, line.step(now)));
+                let said = line.said(now);
+                let within = |span: u64| {
+                    let recent = asked.iter().filter(|(at, _)| at.plus(Millis(span)) > now);
+                    recent.map(|(_, step)| *step).max().unwrap_or_default()
+                };
+                prop_assert!(said >= within(PEAK.0) && said <= within(2 * PEAK.0));
+            }
+        }
+
         #[test]
         fn no_more_is_passed_on_than_a_full_bucket_and_the_rate(
             rate in 1_u32..40, offers in prop::collection::vec((0_u64..3_000, 1_u8..=32), 1..400),

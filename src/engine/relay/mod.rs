@@ -101,7 +101,7 @@ impl Relay {
 
     /// What its own room and line ask of senders.
     pub(in crate::engine) fn steps(&self, (now, wall): (Millis, UnixSeconds)) -> SaidSteps {
-        SaidSteps { shares: self.pool.said(wall), line: self.line.step(now), hops: 0 }
+        SaidSteps { shares: self.pool.said(wall), line: self.line.said(now), hops: 0 }
     }
 
     /// Whether the queue is empty.
