@@ -262,6 +262,9 @@ impl Publisher<'_> {
 
 /// Whether a job that may be paid for has its turn; if not, it is set aside.
 fn leaves(turn: &mut Turn<'_, '_>, contact: ContactId, (job, asked): (Job, Step)) -> bool {
+    if asked == Step::default() {
+        turn.outbox.free_lined_up(contact);
+    }
     let leave = turn.outbox.leave(contact);
     match leave {
         // Whatever else waits for this contact may cost as much.

@@ -61,6 +61,8 @@ pub(in crate::engine) struct Outbox {
 /// What may leave of that which waited for a lower price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pace {
+    /// The next; all of it at the usual price, as it may have waited for something else.
+    LinedUp,
     /// The next.
     Next,
     /// Nothing before the next look at the price.
@@ -152,7 +154,14 @@ impl Outbox {
 
     /// Has what is for a contact leave one by one: it waited, perhaps for a lower price.
     pub(in crate::engine) fn line_up(&mut self, contact: ContactId) {
-        self.paced.insert(contact, Pace::Next);
+        self.paced.insert(contact, Pace::LinedUp);
+    }
+
+    /// Has all that was lined up for a contact leave: it may cost no more than is usual.
+    pub(in crate::engine) fn free_lined_up(&mut self, contact: ContactId) {
+        if self.paced.get(&contact) == Some(&Pace::LinedUp) {
+            self.free(contact);
+        }
     }
 
     /// Queues again what was set aside for a contact: one of it may leave. With nothing left, what
