@@ -14,7 +14,7 @@ use crate::engine::id::{AddressRange, Neighbour, NeighbourId};
 /// What a neighbour said counts for an hour.
 const KEPT: Millis = Millis::from_secs(3_600);
 
-/// Of so many words between sessions one says what is asked for room, by chance; what is asked for
+/// Of so many words of a neighbour one says what is asked for room, by chance; what is asked for
 /// the line all do.
 ///
 /// A line is full within seconds, a share within hours. If everybody heard of a share at regular

@@ -7,7 +7,7 @@
 //!   leaves at one hour is what comes in during the next, so a rush would come back at the same hour
 //!   of every day, and between two of them nothing would be free. So an hour that takes more of a
 //!   share than its fair part asks more.
-//! - **What is said looks ahead.** A sender hears its neighbours every five minutes, so what it pays
+//! - **What is said looks ahead.** A sender hears of room every five minutes in the mean, so what it pays
 //!   is as old. A node says what it will ask in a quarter of an hour if envelopes go on coming as
 //!   they did in the last five minutes, and so what was sent meanwhile still finds room.
 

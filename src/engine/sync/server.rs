@@ -131,13 +131,15 @@ impl SyncServer {
         bytes: &[u8],
     ) {
         self.forget_idle(turn.env.mono);
-        if SyncRequest::decode(bytes) == Ok(SyncRequest::Steps) {
+        let request = SyncRequest::decode(bytes);
+        if request == Ok(SyncRequest::Steps) {
             // A few bytes, and nothing to compare: for everybody, whatever the budget says.
             let (bytes, stored) = respond(turn.env, (pool, steps), &ServerStep::Done);
             turn.effect(Effect::SyncResponse { id, bytes, stored });
             return;
         }
-        let step = match self.next_step(turn, pool, from, bytes) {
+        let next = request.and_then(|request| self.next_step(turn, pool, from, request));
+        let step = match next {
             Ok(step) => step,
             Err(MalformedSyncMessage) => {
                 // Responded to like a busy server's: every request gets one response, and this one
@@ -166,9 +168,8 @@ impl SyncServer {
         turn: &mut Turn<'_, '_>,
         pool: &Pool,
         from: NeighbourId,
-        bytes: &[u8],
+        request: SyncRequest<'_>,
     ) -> Result<ServerStep, MalformedSyncMessage> {
-        let request = SyncRequest::decode(bytes)?;
         // Before anything is compared: the budget bounds what a neighbour makes us compute, too.
         if !self.affords(from, turn.env.mono) {
             return Ok(ServerStep::Busy);

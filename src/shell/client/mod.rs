@@ -35,7 +35,8 @@ use crate::engine::secret::opaque_debug;
 ///
 /// A client that attaches or starts goes on by itself when the node it was attached to stops: what
 /// that node had not carried out is asked of the next one. A node that it starts then is in the
-/// network of the one before, and goes on with its settings. Streams of events end, and can be asked for again.
+/// network of the one before, and goes on with its settings. Streams of events end, and can be asked
+/// for again.
 #[derive(Clone)]
 pub struct Client(Arc<Shared>);
 

@@ -41,7 +41,8 @@ opaque_debug!(
 impl Connect {
     /// The same for the node after another one of the same home. One that is started joins the
     /// network of the node before: whoever was attached to it must not find themselves in another
-    /// one. It also goes on with the settings of that node, but for those that were said of it. `None` if that network has no name that there can be.
+    /// one. It also goes on with the settings of that node, but for those that were said of it.
+    /// `None` if that network has no name that there can be.
     pub(super) fn after(&self, before: &Hello) -> Option<Self> {
         Some(match self {
             Self::AttachOrStart(options) => Self::AttachOrStart(options.clone().following(before)?),

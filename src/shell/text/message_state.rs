@@ -35,8 +35,8 @@ pub(in crate::shell) fn meaning_of(
     now: UnixSeconds,
 ) -> &'static str {
     if message.is_not_for_long(now) {
-        return "It was sent while the price rose above what it shows, or while all lines were full: nodes \
-                that are short of room or line may not have it. It is sent again.";
+        return "It was sent while the price rose above what it shows, or while all lines were full: \
+                nodes that are short of room or line may not have it. It is sent again.";
     }
     meaning(state)
 }

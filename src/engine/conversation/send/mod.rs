@@ -438,7 +438,7 @@ pub(in crate::engine) fn highest(
 /// all are.
 pub(super) fn last_highest(conversation: &Conversation, settings: &NodeSettings) -> Step {
     let usual = usual_highest(conversation, settings);
-    unfinished(conversation).last().map_or(usual, |last| said_highest(last, usual))
+    unfinished(conversation).next_back().map_or(usual, |last| said_highest(last, usual))
 }
 
 /// The highest step of whatever to the contact has none of its own.
@@ -492,13 +492,15 @@ pub(in crate::engine) fn take_back_stay(
         transmission.paid.is_some_and(|paid| paid.above() < line)
             && transmission.sent_at.plus(HEARD_LATE) > turn.env.mono
     });
-    let too_cheap: Vec<MessageId> = too_cheap.map(|(id, _)| *id).collect();
-    for id in too_cheap {
-        if conversation.sent.state(id) == Some(MessageState::Sent) {
-            conversation.advance(turn, id, MessageState::Unacknowledged);
-        }
+    let said_to_stay = |id: &MessageId| conversation.sent.state(*id) == Some(MessageState::Sent);
+    let taken_back: Vec<MessageId> = too_cheap.map(|(id, _)| *id).filter(said_to_stay).collect();
+    for &id in &taken_back {
+        conversation.advance(turn, id, MessageState::Unacknowledged);
     }
-    turn.settle();
+    // Heard every minute of each neighbour, and seldom anything follows from it.
+    if !taken_back.is_empty() {
+        turn.settle();
+    }
 }
 
 /// Offers another session, unless an offer waits already.
