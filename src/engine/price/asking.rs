@@ -149,14 +149,13 @@ impl AskingPrice {
     /// the others.
     fn heard_without(&self, asking: Option<NeighbourId>, now: Millis) -> Option<SaidSteps> {
         let measured = self.ranges(asking, SaidSteps::are_measured, now);
-        let ranges =
+        let mut ranges =
             if measured.is_empty() { self.ranges(asking, |_| true, now) } else { measured };
-        let hops = ranges.values().map(|said| said.hops).min()?;
-        let middle = |step: fn(&SaidSteps) -> Step| {
-            let mut steps: Vec<Step> = ranges.values().map(step).collect();
-            steps.sort_unstable();
-            let at = if steps.len() >= ENOUGH { (steps.len() - 1) / 2 } else { 0 };
-            steps.get(at).copied().unwrap_or_default()
+        let hops = ranges.iter().map(|(_, said)| said.hops).min()?;
+        let at = if ranges.len() >= ENOUGH { (ranges.len() - 1) / 2 } else { 0 };
+        let mut middle = |step: fn(&SaidSteps) -> Step| {
+            ranges.sort_unstable_by_key(|(_, said)| step(said));
+            ranges.get(at).map(|(_, said)| step(said)).unwrap_or_default()
         };
         Some(SaidSteps {
             shares: [
@@ -171,20 +170,24 @@ impl AskingPrice {
 
     /// What neighbours but one said within the hour and counts, by address range: one range is one
     /// voice, and whoever has many addresses there gains nothing.
+    ///
+    /// A list, as there are at most [`MAX_VOICES`], and the price is looked at each minute.
     fn ranges(
         &self,
         asking: Option<NeighbourId>,
         counts: fn(SaidSteps) -> bool,
         now: Millis,
-    ) -> BTreeMap<AddressRange, SaidSteps> {
-        let mut ranges: BTreeMap<AddressRange, SaidSteps> = BTreeMap::new();
+    ) -> Vec<(AddressRange, SaidSteps)> {
+        let mut ranges: Vec<(AddressRange, SaidSteps)> = Vec::with_capacity(self.voices.len());
         let only_present = self.is_known(now);
         for (neighbour, voice) in &self.voices {
             let is_fresh = voice.at.plus(KEPT) > now;
             let is_there = !only_present || self.present.contains(neighbour);
             if Some(*neighbour) != asking && is_fresh && is_there && counts(voice.said) {
-                let said = ranges.entry(voice.range).or_insert(voice.said);
-                *said = said.lower(voice.said);
+                match ranges.iter_mut().find(|(range, _)| *range == voice.range) {
+                    Some((_, said)) => *said = said.lower(voice.said),
+                    None => ranges.push((voice.range, voice.said)),
+                }
             }
         }
         ranges
