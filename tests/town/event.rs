@@ -1,12 +1,15 @@
 //! What happens when.
 
 use core::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::CheckedEnvelope;
 use undertone::engine::price::Step;
+
+/// An hour, in milliseconds.
+const HOUR: u64 = 3_600_000;
 
 /// Something that happens.
 pub(crate) enum Event {
@@ -62,9 +65,15 @@ pub(crate) enum Origin {
 }
 
 /// Events in order of time, those of one moment in the order they were put in.
+///
+/// Most are hours away: only those of the hour that has begun are kept in order, so that the heap
+/// stays small.
 #[derive(Default)]
 pub(crate) struct Queue {
-    events: BinaryHeap<Reverse<Entry>>,
+    /// Of this hour since the beginning, and of those before.
+    hour: u64,
+    now: BinaryHeap<Reverse<Entry>>,
+    later: BTreeMap<u64, Vec<Reverse<Entry>>>,
     count: u64,
 }
 
@@ -77,11 +86,20 @@ struct Entry {
 impl Queue {
     pub(crate) fn push(&mut self, at: Millis, event: Event) {
         self.count += 1;
-        self.events.push(Reverse(Entry { at, order: self.count, event }));
+        let (entry, hour) = (Reverse(Entry { at, order: self.count, event }), at.0 / HOUR);
+        if hour > self.hour {
+            self.later.entry(hour).or_default().push(entry);
+        } else {
+            self.now.push(entry);
+        }
     }
 
     pub(crate) fn pop(&mut self) -> Option<(Millis, Event)> {
-        self.events.pop().map(|Reverse(entry)| (entry.at, entry.event))
+        if self.now.is_empty() {
+            let (hour, entries) = self.later.pop_first()?;
+            (self.hour, self.now) = (hour, entries.into());
+        }
+        self.now.pop().map(|Reverse(entry)| (entry.at, entry.event))
     }
 }
 
