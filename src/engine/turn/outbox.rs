@@ -152,9 +152,10 @@ impl Outbox {
         self.paced.insert(contact, Pace::Later);
     }
 
-    /// Has what is for a contact leave one by one: it waited, perhaps for a lower price.
+    /// Has what is for a contact leave one by one, if it does not so already: it waited, perhaps for
+    /// a lower price.
     pub(in crate::engine) fn line_up(&mut self, contact: ContactId) {
-        self.paced.insert(contact, Pace::LinedUp);
+        self.paced.entry(contact).or_insert(Pace::LinedUp);
     }
 
     /// Has all that was lined up for a contact leave: it may cost no more than is usual.

@@ -17,7 +17,7 @@ use crate::engine::turn::{ContactJob, ContactTimer, Turn};
 
 use super::Conversation;
 use super::retransmit::Retransmission;
-use super::send::{last_highest, queue_farewell, usual_highest};
+use super::send::{Also, last_highest, look_again_at_all, queue_farewell, usual_highest};
 use super::send_window::Withdrawn;
 use super::verification::{self, Comparison};
 
@@ -173,8 +173,10 @@ fn limit(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, highest: Opti
     conversation.highest = highest;
     conversation.put(turn);
     turn.settle();
-    if usual_highest(conversation, turn.settings) > before {
-        turn.outbox.free(conversation.id);
+    let most = usual_highest(conversation, turn.settings);
+    if most > before {
+        // What has expired waits for its next sending: it is not the price that holds it back.
+        look_again_at_all(conversation, turn, (most, Also::NotForLong));
     }
     conversation.emit(turn);
 }
@@ -207,14 +209,22 @@ fn say(
     turn.emit(Event::Message(message.view()));
     let before = last_highest(conversation, turn.settings);
     conversation.sent.accept(message);
-    // What waits for a lower price goes along with a message that may cost more. The last one
-    // before it is one that may cost least.
-    if last_highest(conversation, turn.settings) > before {
-        turn.outbox.free(conversation.id);
-    }
+    take_along(conversation, turn, before);
     conversation.schedule_send(turn);
     reopen(conversation, turn);
     Ok(Reply::Message(id))
+}
+
+/// Has what is before the last message go along with it, if that may cost more than is usual, or than
+/// `before`, which is what the one before it may cost, and the least of all.
+///
+/// What waits for a lower price or its turn goes along, and also what left and is in no pool any more,
+/// or not for long: it has to arrive before the last one can be shown.
+fn take_along(conversation: &Conversation, turn: &mut Turn<'_, '_>, before: Step) {
+    let most = last_highest(conversation, turn.settings);
+    if most > before.min(usual_highest(conversation, turn.settings)) {
+        look_again_at_all(conversation, turn, (most, Also::Expired));
+    }
 }
 
 /// Offers a session if there is none: a person wants something sent. That reopens a conversation
@@ -249,6 +259,7 @@ fn retry(
     id: MessageId,
 ) -> Result<(), CommandError> {
     let state = conversation.sent.state(id).ok_or(CommandError::TooLate)?;
+    let before = last_highest(conversation, turn.settings);
     match state {
         MessageState::Failed | MessageState::Cancelled | MessageState::Unacknowledged
             if conversation.state == ContactState::Blocked =>
@@ -259,6 +270,7 @@ fn retry(
             conversation.advance(turn, id, MessageState::Queued);
             turn.settle();
             conversation.sent.enqueue(id);
+            take_along(conversation, turn, before);
             conversation.schedule_send(turn);
         }
         MessageState::Unacknowledged => {
@@ -281,6 +293,7 @@ fn retry(
                 turn.settle();
             }
             conversation.sent.enqueue(id);
+            take_along(conversation, turn, before);
             conversation.schedule_send(turn);
         }
         MessageState::Queued

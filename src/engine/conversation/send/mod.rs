@@ -7,12 +7,14 @@
 
 use crate::engine::env::Millis;
 use crate::engine::envelope::Lifetime;
-use crate::engine::id::{MessageId, OutgoingId};
+use crate::engine::event::Direction;
+use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::price::Step;
+use crate::engine::price::asking::one_by_one;
 use crate::engine::record::{EnvelopePurpose, MessageRecord, MessageState, OutgoingRecord, Record};
 use crate::engine::session::{Content, Payload, SealedBody, Session, SessionId};
 use crate::engine::settings::{NodeSettings, SyncPace};
-use crate::engine::turn::{ContactJob, ContactTimer, Turn};
+use crate::engine::turn::{ContactJob, ContactTimer, Job, Turn};
 
 use super::Conversation;
 use super::handshake::{SealedOffer, SendingSession};
@@ -167,6 +169,9 @@ fn retransmit_now(
         offer_unless_pending(conversation, turn);
         return None;
     };
+    // Whatever asked for it, once: a person, the schedule, or a line that asks more than was paid.
+    turn.outbox.drop_job(contact, ContactJob::Retransmit(id));
+    turn.outbox.drop_job(contact, ContactJob::RetransmitNow(id));
     conversation.sent.encrypted_again(id, session, turn.env.mono);
     Some(record)
 }
@@ -481,8 +486,17 @@ const HEARD_LATE: Millis = Millis(2 * SyncPace::USUAL.steps.0);
 
 /// Nobody is told any longer that a message is in the pool for its life, if `line` is well above
 /// what it left for and may have been asked already: neighbours passed it on only as far as their
-/// lines had something left. It is sent again as before. A line that asks one step more than was
-/// heard is as usual.
+/// lines had something left. A line that asks one step more than was heard is as usual.
+///
+/// It is lined up to be sent again for what is asked now, after half a minute on average, and one
+/// after the other as what waited for a lower price: all at once would show how many of the last
+/// envelopes were messages without an acknowledgement. Its schedule goes on as it was, and what
+/// comes first sends it.
+///
+/// What else left for too little is not taken back: each has its own way to come again. An offer
+/// and an answer are sent again after doubled waits until they are answered; and a message is sent
+/// again until it is acknowledged, and each time it comes it is acknowledged anew, for what is asked
+/// then. A read mark or a farewell that is lost so is not sent again, as with any other loss.
 pub(in crate::engine) fn take_back_stay(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
@@ -498,9 +512,63 @@ pub(in crate::engine) fn take_back_stay(
         conversation.advance(turn, id, MessageState::Unacknowledged);
     }
     // Heard every minute of each neighbour, and seldom anything follows from it.
-    if !taken_back.is_empty() {
-        turn.settle();
+    if taken_back.is_empty() {
+        return;
     }
+    turn.settle();
+    let contact = conversation.id;
+    for id in taken_back {
+        if !is_to_be_sent(contact, turn, id) {
+            let again = Job::Contact(contact, ContactJob::Retransmit(id));
+            turn.outbox.set_aside(contact, again);
+        }
+    }
+    turn.outbox.line_up(contact);
+    let wait = turn.env.exponential(one_by_one(Step::default()));
+    turn.wake_by(contact, ContactTimer::Price, turn.env.mono.plus(wait));
+}
+
+/// More may be paid for what goes to the contact, or a person wants it: whatever was held back is
+/// looked at again, and so is `also` what left, is not said to stay, and waits for its next sending.
+/// Not what has paid `most` already: another copy of it would be held by nobody else.
+pub(super) fn look_again_at_all(
+    conversation: &Conversation,
+    turn: &mut Turn<'_, '_>,
+    (most, also): (Step, Also),
+) {
+    let (contact, now) = (conversation.id, turn.env.wall);
+    turn.outbox.free(contact);
+    let wanted = |message: &&MessageRecord| {
+        let view = message.view();
+        if view.is_not_for_long(now) {
+            return paid(conversation, message.id).is_none_or(|paid| paid < most);
+        }
+        also == Also::Expired && view.direction == Direction::Outgoing(MessageState::Unacknowledged)
+    };
+    let unacked = conversation.sent.unacked.values();
+    let all = unacked.filter_map(|id| conversation.sent.message(*id));
+    for message in all.filter(wanted) {
+        if !is_to_be_sent(contact, turn, message.id) {
+            turn.outbox.push_for(contact, ContactJob::Retransmit(message.id));
+        }
+    }
+}
+
+/// What goes along that left and is not said to stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Also {
+    /// What is in the pool, not for long.
+    NotForLong,
+    /// That, and what has expired there.
+    Expired,
+}
+
+/// Whether a message is on its way, or waits for its turn or for a lower price.
+fn is_to_be_sent(contact: ContactId, turn: &Turn<'_, '_>, id: MessageId) -> bool {
+    let waits = |job| turn.outbox.waits(contact, job);
+    waits(ContactJob::Retransmit(id))
+        || waits(ContactJob::RetransmitNow(id))
+        || turn.outbox.is_unpublished(contact, id)
 }
 
 /// Offers another session, unless an offer waits already.

@@ -786,3 +786,95 @@ fn a_limit_of_a_contact_is_for_all_that_goes_to_it_and_frees_what_waits_at_once(
 fn limit(side: &mut Side, highest: Option<price::Step>) {
     assert_eq!(side.command(ContactCommand::Limit { highest }), Ok(Reply::Done));
 }
+
+/// Notes what a message was published for, and that nothing else waits.
+fn left_for(side: &mut Side, id: MessageId, step: u8) {
+    side.turn(|conversation, _| note_paid(conversation, id, price::Step::new(step)));
+    take_jobs(side);
+}
+
+/// Takes all jobs that wait for their turn or are set aside.
+fn take_jobs(side: &mut Side) -> Vec<ContactJob> {
+    side.workspace.outbox.free(side.conversation.id);
+    let jobs = core::iter::from_fn(|| match side.workspace.outbox.pop() {
+        Some(Job::Contact(_, job)) => Some(job),
+        Some(Job::PublishStored(..) | Job::Junk) | None => None,
+    });
+    jobs.collect()
+}
+
+fn hear_line(side: &mut Side, step: u8) {
+    side.turn(|conversation, turn| take_back_stay(conversation, turn, price::Step::new(step)));
+}
+
+#[test]
+fn a_message_that_may_cost_more_takes_along_what_left_and_is_not_said_to_stay() {
+    let (mut one, _) = established(185);
+    let (cheap, dear) = (lost(&mut one, "too cheap"), lost(&mut one, "as dear as can be"));
+    let stays = lost(&mut one, "stays");
+    for (id, step) in [(cheap, 0), (dear, 8), (stays, 5)] {
+        left_for(&mut one, id, step);
+    }
+    hear_line(&mut one, 5);
+    // No more can be paid for it, and it left while lines were full.
+    one.turn(|conversation, turn| {
+        conversation.advance(turn, dear, MessageState::Unacknowledged);
+    });
+    let again = ContactJob::Retransmit(cheap);
+    assert_eq!(take_jobs(&mut one), [again]);
+    for text in ["at any price", "and so this"] {
+        say_up_to(&mut one, text, price::Step::MAX);
+        assert_eq!(take_jobs(&mut one), [again, ContactJob::SendNext]);
+    }
+    one.say("as usual");
+    assert_eq!(take_jobs(&mut one), [ContactJob::SendNext], "it may cost no more");
+    limit(&mut one, Some(price::Step::MAX));
+    assert_eq!(take_jobs(&mut one), [again], "and so with all that goes to the contact");
+    // In no pool any more: whatever may be paid, it has to come before what is new.
+    limit(&mut one, None);
+    one.mono = one.mono.plus(Millis::from_secs(3 * 86_400));
+    limit(&mut one, Some(price::Step::MAX));
+    assert_eq!(take_jobs(&mut one), [], "it is not the price that holds it back");
+    limit(&mut one, None);
+    say_up_to(&mut one, "come along", price::Step::MAX);
+    let all = [again, ContactJob::Retransmit(dear), ContactJob::SendNext];
+    assert_eq!(take_jobs(&mut one), all);
+    assert_eq!(one.states[&stays], MessageState::Sent);
+}
+
+#[test]
+fn a_message_that_a_person_sends_again_is_not_sent_a_second_time_because_it_waited() {
+    let (mut one, _) = established(187);
+    let contact = one.conversation.id;
+    let id = lost(&mut one, "again");
+    left_for(&mut one, id, 0);
+    hear_line(&mut one, 5);
+    assert_eq!(one.command(ContactCommand::Retry(id)), Ok(Reply::Done));
+    assert!(waits(&one, ContactJob::RetransmitNow(id)) && waits(&one, ContactJob::Retransmit(id)));
+    let record = begun(&mut one, ContactJob::RetransmitNow(id));
+    one.publish(&record);
+    assert_eq!((take_jobs(&mut one), one.workspace.outbox.aside(contact).count()), (vec![], 0));
+}
+
+#[test]
+fn an_acknowledgement_that_left_too_cheap_is_made_again_whenever_its_message_comes_again() {
+    let (mut one, mut other) = established(189);
+    let id = lost(&mut one, "hello");
+    let sent = begun(&mut one, ContactJob::RetransmitNow(id));
+    one.publish(&sent);
+    other.receive(&sent);
+    begun(&mut other, ContactJob::Acknowledge);
+    for _ in 0..3 {
+        assert!(other.begin(ContactJob::Acknowledge).is_none(), "it was made, and is lost");
+        let again = begun(&mut one, ContactJob::Retransmit(id));
+        one.publish(&again);
+        other.receive(&again);
+        assert!(is_set(&other, ContactTimer::Acknowledge));
+        begun(&mut other, ContactJob::Acknowledge);
+    }
+    let again = begun(&mut one, ContactJob::Retransmit(id));
+    other.receive(&again);
+    let last = begun(&mut other, ContactJob::Acknowledge);
+    one.receive(&last);
+    assert_eq!(one.states[&id], MessageState::Delivered);
+}
