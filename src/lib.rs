@@ -287,7 +287,8 @@ mod shell;
 pub mod sim;
 
 pub use engine::event::{
-    ContactView, Direction, IdentityView, MessageView, RequestView, SessionStatus,
+    ContactView, Direction, HeldBack, IdentityView, MessageView, RequestView, SessionStatus,
+    WaitsFor,
 };
 pub use engine::id::{ContactId, IdentityId, MessageId, RequestId};
 pub use engine::record::MessageState;

@@ -101,18 +101,21 @@ pub struct ContactView {
     /// A message may have one of its own.
     pub highest: Option<Step>,
     /// What waits for a lower price.
-    pub waiting: Arc<BTreeSet<WaitingForPrice>>,
+    pub waiting: Arc<BTreeSet<HeldBack>>,
+    /// What may cost what is asked, and waits its turn: it leaves one by one.
+    pub in_line: Arc<BTreeSet<HeldBack>>,
+    /// When the node looks at the price of these next: the first that may be paid for leaves then.
+    pub next_look: Option<UnixSeconds>,
 }
 
 opaque_debug!(struct ContactView {
     id, identity, petname, key, session, trust, safety_number, sas, missing, read_receipts, restored,
-    highest, waiting,
+    highest, waiting, in_line, next_look,
 });
 
-/// Something of ours to a contact that waits for a lower price: when the price was last looked at,
-/// more was asked than may be paid.
+/// Something of ours to a contact that is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum WaitingForPrice {
+pub enum HeldBack {
     /// The offer of a session, which lives so long. Whatever needs the session waits behind it.
     Request(Lifetime),
     /// The messages that were never encrypted.
@@ -123,21 +126,28 @@ pub enum WaitingForPrice {
     Answers,
 }
 
+/// What something that is held back waits for, by the price that was heard last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// A lower price: more is asked than may be paid for it.
+    Price,
+    /// Its turn: it may be paid for, and what is for its contact leaves one by one.
+    Turn,
+}
+
 impl ContactView {
-    /// Whether a message of ours to them waits for a lower price.
+    /// What holds a message of ours to them back; `None` if nothing of this kind does.
     #[must_use]
-    pub fn holds_for_price(&self, message: &MessageView) -> bool {
-        let waits = |what| self.waiting.contains(&what);
-        match message.direction {
-            Direction::Outgoing(MessageState::Queued) => waits(WaitingForPrice::Messages),
+    pub fn waits_for(&self, message: &MessageView) -> Option<WaitsFor> {
+        self.waits(|what| match message.direction {
+            Direction::Outgoing(MessageState::Queued) => what == HeldBack::Messages,
             Direction::Outgoing(MessageState::Mining | MessageState::Sent) => {
-                waits(WaitingForPrice::Again(message.id))
+                what == HeldBack::Again(message.id)
             }
             Direction::Outgoing(MessageState::Unacknowledged) => {
                 // Abandoned, and queued again.
                 let is_queued = message.number.is_none() && message.delivery.first_sent.is_none();
-                waits(WaitingForPrice::Again(message.id))
-                    || (is_queued && waits(WaitingForPrice::Messages))
+                what == HeldBack::Again(message.id) || (is_queued && what == HeldBack::Messages)
             }
             Direction::Outgoing(
                 MessageState::Delivered
@@ -146,17 +156,29 @@ impl ContactView {
                 | MessageState::Cancelled,
             )
             | Direction::Incoming => false,
+        })
+    }
+
+    /// What holds back what goes to them in answer: acknowledgements and answers.
+    #[must_use]
+    pub fn answers_wait_for(&self) -> Option<WaitsFor> {
+        self.waits(|what| what == HeldBack::Answers)
+    }
+
+    fn waits(&self, is_it: impl Fn(HeldBack) -> bool) -> Option<WaitsFor> {
+        let among = |held: &BTreeSet<HeldBack>| held.iter().any(|what| is_it(*what));
+        if among(&self.waiting) {
+            return Some(WaitsFor::Price);
         }
+        among(&self.in_line).then_some(WaitsFor::Turn)
     }
 
     /// The lifetime of our request to them, if that waits for a lower price.
     #[must_use]
     pub fn waiting_request(&self) -> Option<Lifetime> {
         self.waiting.iter().find_map(|waiting| match waiting {
-            WaitingForPrice::Request(lifetime) => Some(*lifetime),
-            WaitingForPrice::Messages | WaitingForPrice::Again(_) | WaitingForPrice::Answers => {
-                None
-            }
+            HeldBack::Request(lifetime) => Some(*lifetime),
+            HeldBack::Messages | HeldBack::Again(_) | HeldBack::Answers => None,
         })
     }
 }

@@ -169,7 +169,7 @@ mod tests {
             let message = Message {
                 view: record.view(),
                 with: "mira".to_owned(),
-                waits_for_price: false,
+                waits_for: None,
             };
             let read = ExportedMessage::parse(line(&message).to_string().as_bytes()).unwrap();
             prop_assert_eq!(&read.contact, "mira");

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use super::audit::Violation;
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::event::{
-    Direction, Event, MessageView, RequestView, SessionStatus, WaitingForPrice,
-};
+use crate::engine::event::{Direction, Event, HeldBack, MessageView, RequestView, SessionStatus};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::record::MessageState;
 
@@ -27,7 +25,9 @@ pub struct Observed {
     /// The contacts that were restored from a backup and sent nothing since.
     pub restored: BTreeSet<ContactId>,
     /// What of ours to each contact waits for a lower price.
-    pub waiting: BTreeMap<ContactId, Arc<BTreeSet<WaitingForPrice>>>,
+    pub waiting: BTreeMap<ContactId, Arc<BTreeSet<HeldBack>>>,
+    /// What of ours to each contact waits its turn.
+    pub in_line: BTreeMap<ContactId, Arc<BTreeSet<HeldBack>>>,
     /// Requests that wait.
     pub requests: Vec<RequestView>,
     /// Every id this node has ever shown, to notice a message shown twice.
@@ -51,10 +51,12 @@ impl Observed {
                 }
                 self.contacts.insert(view.id, (view.key, view.session));
                 self.waiting.insert(view.id, view.waiting);
+                self.in_line.insert(view.id, view.in_line);
             }
             Event::ContactRemoved(id) => {
                 self.contacts.remove(&id);
                 self.waiting.remove(&id);
+                self.in_line.remove(&id);
             }
             Event::Request(view) => {
                 self.requests.retain(|request| request.id != view.id);
@@ -79,6 +81,7 @@ impl Observed {
     ) {
         self.requests.clear();
         self.waiting.clear();
+        self.in_line.clear();
         self.texts = texts;
         self.states = states;
     }

@@ -302,6 +302,7 @@ fn quiet_network() -> NetworkStatus {
         line: LineStatus::default(),
         floor_bits: 4,
         waiting: WaitingStatus::default(),
+        in_line: WaitingStatus::default(),
         cover_per_minute: None,
         cover: CoverStatus::Off,
         mining: None,

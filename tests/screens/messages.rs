@@ -6,9 +6,7 @@ use insta::assert_snapshot;
 use jiff::tz::TimeZone;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::Lifetime;
-use undertone::engine::event::{
-    ContactView, Direction, MessageView, SessionStatus, WaitingForPrice,
-};
+use undertone::engine::event::{ContactView, Direction, HeldBack, MessageView, SessionStatus};
 use undertone::engine::id::MessageId;
 use undertone::engine::price::Step;
 use undertone::engine::record::{DeliveryLog, MessageState};
@@ -228,7 +226,7 @@ fn busy(day: u8) -> Event {
 }
 
 /// A contact to whom this waits for a lower price.
-fn waits(session: SessionStatus, waiting: &[WaitingForPrice]) -> Event {
+fn waits(session: SessionStatus, waiting: &[HeldBack]) -> Event {
     let waiting = std::sync::Arc::new(waiting.iter().copied().collect());
     let view = ContactView { waiting, ..contact(MIRA, "mira", session) };
     Event::Contact(Contact { view, unread: 0 })
@@ -238,7 +236,7 @@ fn waits(session: SessionStatus, waiting: &[WaitingForPrice]) -> Event {
 fn a_message_that_waits_for_a_lower_price_says_so_and_how_to_send_it() {
     let stage = || {
         let mut stage = stage();
-        stage.tell(waits(SessionStatus::Established, &[WaitingForPrice::Messages]));
+        stage.tell(waits(SessionStatus::Established, &[HeldBack::Messages]));
         stage
     };
     let mut first = stage();
@@ -269,20 +267,35 @@ fn a_message_that_waits_for_a_lower_price_to_be_sent_again_says_so_and_how() {
         ..DeliveryLog::default()
     };
     let sent = MessageView { number: Some(40), delivery, ..sent };
-    let again = [WaitingForPrice::Again(sent.id)];
+    let again = [HeldBack::Again(sent.id)];
     tell_message(&mut stage, sent);
     stage.tell(busy(4));
     stage.tell(waits(SessionStatus::Established, &again));
     let seen = stage.see(120, 40);
-    assert!(seen.contains("waits for a lower price to be sent again"), "{seen}");
+    assert!(seen.contains("a further copy waits for a lower price"), "{seen}");
     at_every_size("again_waits_for_price", stage);
+}
+
+#[test]
+fn a_message_that_waits_its_turn_says_so_and_offers_no_limit() {
+    let mut stage = stage();
+    stage.tell(busy(1));
+    let in_line = std::sync::Arc::new([HeldBack::Messages].into());
+    let next_look = Some(UnixSeconds(NOW + 170));
+    let mira = contact(MIRA, "mira", SessionStatus::Established);
+    let view = ContactView { in_line, next_look, ..mira };
+    stage.tell(Event::Contact(Contact { view, unread: 0 }));
+    let seen = stage.see(120, 40);
+    assert!(seen.contains("waits its turn: what is for this contact leaves one by one"), "{seen}");
+    assert!(seen.contains("within 3 minutes") && !seen.contains("/work"), "{seen}");
+    at_every_size("waits_its_turn", stage);
 }
 
 #[test]
 fn a_contact_whose_request_waits_for_a_lower_price_says_so() {
     let mut stage = stage();
     stage.tell(busy(4));
-    let waiting = [WaitingForPrice::Request(Lifetime::Day), WaitingForPrice::Messages];
+    let waiting = [HeldBack::Request(Lifetime::Day), HeldBack::Messages];
     stage.tell(waits(SessionStatus::OfferQueued, &waiting));
     stage.press(KeyCode::F(3));
     let seen = stage.see(80, 24);
@@ -293,7 +306,7 @@ fn a_contact_whose_request_waits_for_a_lower_price_says_so() {
 #[test]
 fn a_higher_limit_of_work_is_chosen_for_a_chat_and_its_cost_is_said_before_it_is_paid() {
     let mut stage = stage();
-    stage.tell(waits(SessionStatus::Established, &[WaitingForPrice::Messages]));
+    stage.tell(waits(SessionStatus::Established, &[HeldBack::Messages]));
     stage.tell(busy(4));
     stage.write("/work 16");
     let limited = stage.ask(KeyCode::Enter).expect("a call");

@@ -134,6 +134,7 @@ fn a_network_that_asks_more_says_what_of_whom_and_why() {
         fill: FillStatus { six_hours: 4, day: 88, week: 12 },
         line: LineStatus { blocks_per_second: 16, percent_left: 38 },
         waiting: WaitingStatus { messages: 2, retries: 1, requests: 1, answers: 3 },
+        in_line: WaitingStatus { messages: 4, ..WaitingStatus::default() },
         cover: CoverStatus::Rests,
         ..network()
     }));

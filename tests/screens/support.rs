@@ -74,6 +74,8 @@ pub(crate) fn contact(id: ContactId, petname: &str, link: SessionStatus) -> Cont
         restored: None,
         highest: None,
         waiting: std::sync::Arc::default(),
+        in_line: std::sync::Arc::default(),
+        next_look: None,
     }
 }
 
@@ -136,11 +138,7 @@ impl Stage {
 
     /// Tells of a message.
     pub(crate) fn tell_message(&mut self, view: MessageView) {
-        self.tell(Event::Message(Message {
-            view,
-            with: "mira".to_owned(),
-            waits_for_price: false,
-        }));
+        self.tell(Event::Message(Message { view, with: "mira".to_owned(), waits_for: None }));
     }
 
     /// Answers the newest call that was not answered.
@@ -271,6 +269,7 @@ pub(crate) fn network() -> NetworkStatus {
         line: LineStatus { blocks_per_second: 16, percent_left: 97 },
         floor_bits: 18,
         waiting: WaitingStatus::default(),
+        in_line: WaitingStatus::default(),
         cover_per_minute: Some(2.0),
         cover: CoverStatus::Runs,
         mining: Some(MiningStatus { tries: 1 << 18, hashes_per_second: 71_000 }),
@@ -286,10 +285,7 @@ pub(crate) fn network() -> NetworkStatus {
 /// Messages with mira.
 pub(crate) fn told(messages: Vec<MessageView>) -> Vec<Message> {
     let with = || "mira".to_owned();
-    messages
-        .into_iter()
-        .map(|view| Message { view, with: with(), waits_for_price: false })
-        .collect()
+    messages.into_iter().map(|view| Message { view, with: with(), waits_for: None }).collect()
 }
 
 pub(crate) fn message(id: u64, at: u64, direction: Direction, text: &str) -> MessageView {

@@ -3,10 +3,10 @@
 use core::num::NonZeroU32;
 
 use undertone::engine::command::{Command, Reply};
-use undertone::engine::conversation::PriceWaitTotals;
+use undertone::engine::conversation::HeldBackTotals;
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::{EnvelopeId, Floor, Lifetime, Postage};
-use undertone::engine::event::WaitingForPrice;
+use undertone::engine::event::HeldBack;
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::Cover;
 use undertone::engine::price::{Charge, Step};
@@ -233,6 +233,13 @@ fn what_waited_before_a_restart_leaves_minutes_apart_too() {
     assert!(busy.paid() > Step::default() && busy.paid() <= Step::new(3), "{:?}", busy.paid());
     let left = waiting.iter().filter(|id| busy.state(**id) != MessageState::Queued).count();
     assert!((1..4).contains(&left), "{left} of 6 within a minute");
+    // The rest may be paid for, and waits its turn alone: so it is told.
+    let seen = busy.town.world.seen(node);
+    assert!(seen.in_line[&busy.contact].iter().eq([&HeldBack::Messages]));
+    assert!(seen.waiting[&busy.contact].is_empty());
+    let status = busy.town.world.node(node).expect("it is up").status();
+    let in_line = HeldBackTotals { messages: 6 - left, ..NONE };
+    assert_eq!((status.price_wait, status.turn_wait), (NONE, in_line));
     busy.town.assert_sound();
 }
 
@@ -263,6 +270,32 @@ fn a_message_that_left_for_too_little_when_a_flood_began_is_not_said_to_stay_and
     busy.flood(2, 8);
     let ids = busy.published().split_off(before);
     assert!(ids.len() == 3 && ids.last().is_some_and(|id| id.work() < target(Step::new(5))));
+    busy.town.assert_sound();
+}
+
+#[test]
+fn what_left_for_too_little_goes_along_with_a_message_that_may_cost_more() {
+    let usual = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
+    let hour = Millis::from_secs(3_600);
+    let mut busy = Busy::with(16, NodeSettings { retransmit_after: hour, ..usual });
+    busy.town.world.switch_off(busy.town.people[1].node);
+    while busy.asked() < Step::new(6) {
+        let poured = noise(&mut busy.chance, busy.town.world.wall(), FLOOR + 8);
+        busy.town.world.inject(busy.flooder, busy.relay, poured);
+        busy.town.world.run_for(Millis(1));
+    }
+    let cheap = busy.say("too cheap", None);
+    busy.town.world.run_for(Millis(2_000));
+    assert_eq!((busy.paid(), busy.state(cheap)), (Step::new(0), MessageState::Sent));
+    busy.flood(4, 6);
+    // More is asked than may be paid for it: it waits for that, and not for an hour alone.
+    assert_eq!(busy.state(cheap), MessageState::Unacknowledged);
+    assert_eq!(waiting(&busy, 0, busy.contact), [HeldBack::Again(cheap)]);
+    let before = busy.published().len();
+    busy.say("at any price", Some(Step::MAX));
+    busy.flood(2, 6);
+    let ids = busy.published().split_off(before);
+    assert!(ids.len() == 2 && ids.iter().all(|id| id.work() < target(Step::new(4))), "{ids:?}");
     busy.town.assert_sound();
 }
 
@@ -344,17 +377,17 @@ fn what_nobody_acknowledges_pays_one_step_more_each_time_while_the_line_here_ask
 }
 
 /// What of one's own to a contact somebody was told to wait for a lower price.
-fn waiting(busy: &Busy, who: usize, contact: ContactId) -> Vec<WaitingForPrice> {
+fn waiting(busy: &Busy, who: usize, contact: ContactId) -> Vec<HeldBack> {
     let seen = busy.town.world.seen(busy.town.people[who].node);
     seen.waiting.get(&contact).map(|waiting| waiting.iter().copied().collect()).unwrap_or_default()
 }
 
-fn totals(busy: &Busy, who: usize) -> PriceWaitTotals {
+fn totals(busy: &Busy, who: usize) -> HeldBackTotals {
     let node = busy.town.world.node(busy.town.people[who].node).expect("it is up");
     node.status().price_wait
 }
 
-const NONE: PriceWaitTotals = PriceWaitTotals { messages: 0, retries: 0, requests: 0, answers: 0 };
+const NONE: HeldBackTotals = HeldBackTotals { messages: 0, retries: 0, requests: 0, answers: 0 };
 
 #[test]
 fn nothing_leaves_before_the_request_that_it_needs_and_both_go_along_with_a_message_that_may_cost_more()
@@ -365,17 +398,14 @@ fn nothing_leaves_before_the_request_that_it_needs_and_both_go_along_with_a_mess
     busy.flood(12, 5);
     let stranger = busy.town.add(0, 2);
     busy.flood(1, 5);
-    assert_eq!(waiting(&busy, 0, stranger), [WaitingForPrice::Request(Lifetime::Day)]);
-    assert_eq!(totals(&busy, 0), PriceWaitTotals { requests: 1, ..NONE });
+    assert_eq!(waiting(&busy, 0, stranger), [HeldBack::Request(Lifetime::Day)]);
+    assert_eq!(totals(&busy, 0), HeldBackTotals { requests: 1, ..NONE });
     busy.contact = stranger;
     let first = busy.say("hello, stranger", None);
     busy.flood(2, 5);
     assert_eq!(busy.state(first), MessageState::Queued);
-    assert_eq!(
-        waiting(&busy, 0, stranger),
-        [WaitingForPrice::Request(Lifetime::Day), WaitingForPrice::Messages]
-    );
-    assert_eq!(totals(&busy, 0), PriceWaitTotals { messages: 1, requests: 1, ..NONE });
+    assert_eq!(waiting(&busy, 0, stranger), [HeldBack::Request(Lifetime::Day), HeldBack::Messages]);
+    assert_eq!(totals(&busy, 0), HeldBackTotals { messages: 1, requests: 1, ..NONE });
     let begun = busy.town.world.machine(busy.town.people[0].node).sent().len();
     let second = busy.say("at any price", Some(Step::MAX));
     busy.flood(3, 5);
@@ -390,7 +420,7 @@ fn nothing_leaves_before_the_request_that_it_needs_and_both_go_along_with_a_mess
     busy.town.accept(2);
     busy.flood(1, 5);
     assert_eq!(busy.town.heard(2), ["hello, stranger", "at any price"]);
-    assert_eq!(totals(&busy, 2), PriceWaitTotals { answers: 1, ..NONE });
+    assert_eq!(totals(&busy, 2), HeldBackTotals { answers: 1, ..NONE });
     busy.town.assert_sound();
 }
 
@@ -431,8 +461,8 @@ fn what_is_sent_again_waits_for_a_lower_price_says_so_and_goes_along_with_the_ne
     busy.calm(1);
     assert_eq!(busy.state(lost), MessageState::Sent);
     busy.flood(20, 5);
-    assert_eq!(waiting(&busy, 0, busy.contact), [WaitingForPrice::Again(lost)]);
-    assert_eq!(totals(&busy, 0), PriceWaitTotals { retries: 1, ..NONE });
+    assert_eq!(waiting(&busy, 0, busy.contact), [HeldBack::Again(lost)]);
+    assert_eq!(totals(&busy, 0), HeldBackTotals { retries: 1, ..NONE });
     let before = busy.published().len();
     busy.say("at any price", Some(Step::MAX));
     busy.flood(2, 5);
@@ -449,10 +479,10 @@ fn an_acknowledgement_may_cost_what_a_message_to_the_same_contact_may() {
     busy.flood(3, 5);
     assert_eq!(busy.town.heard(1), ["whatever it costs"]);
     assert_eq!(busy.state(said), MessageState::Sent, "the acknowledgement waits");
-    assert_eq!(totals(&busy, 1), PriceWaitTotals { answers: 1, ..NONE });
+    assert_eq!(totals(&busy, 1), HeldBackTotals { answers: 1, ..NONE });
     let back = busy.town.world.seen(busy.town.people[1].node).contacts.keys().next().copied();
     let back = back.expect("a contact");
-    assert_eq!(waiting(&busy, 1, back), [WaitingForPrice::Answers]);
+    assert_eq!(waiting(&busy, 1, back), [HeldBack::Answers]);
     let postage = Postage { lifetime: Lifetime::Day, highest: Some(Step::MAX) };
     busy.town.ask(1, Command::Say { contact: back, text: "so do I".to_owned(), postage });
     busy.flood(3, 5);

@@ -18,7 +18,7 @@
 mod commands;
 mod contents;
 mod handshake;
-mod price_wait;
+mod held_back;
 mod receipts;
 mod receive;
 mod receive_window;
@@ -31,14 +31,13 @@ mod sessions;
 mod tests;
 mod verification;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::env::{Millis, UnixSeconds};
 use crate::engine::envelope::Lifetime;
-use crate::engine::event::{ContactView, Event, SessionStatus, WaitingForPrice};
+use crate::engine::event::{ContactView, Event, SessionStatus};
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::price::Step;
 use crate::engine::record::{
@@ -50,8 +49,8 @@ use crate::engine::session::{ReceivedOffer, Session, SessionId};
 use crate::engine::turn::{ContactJob, ContactTimer, Turn};
 
 pub(in crate::engine) use commands::{ContactCommand, check_text, remove};
-pub use price_wait::PriceWaitTotals;
-pub(in crate::engine) use price_wait::{add_waiting, tell_price_wait};
+pub use held_back::HeldBackTotals;
+pub(in crate::engine) use held_back::{add_held_back, tell_held_back};
 pub use receipts::MAX_AWAITED_RECEIPTS;
 pub(in crate::engine) use receive::{Opened, Provenance};
 pub use receive_window::MAX_GAP_REPORTS;
@@ -89,13 +88,13 @@ pub(in crate::engine) struct Conversation {
     received: ReceiveWindow,
     receipts: Receipts,
     verification: Verification,
-    /// What waits for a lower price, as it was told last.
-    waiting: Arc<BTreeSet<WaitingForPrice>>,
+    /// What is held back, as it was told last.
+    held_back: held_back::Told,
 }
 
 opaque_debug!(struct Conversation {
     id, identity, petname, state, restored, highest, handshake, sent, received, receipts,
-    verification, waiting,
+    verification, held_back,
 });
 
 /// The part of a contact that the messenger searches by.
@@ -129,7 +128,7 @@ impl Conversation {
             received: ReceiveWindow::new(record.received),
             receipts: Receipts::new(record.read_receipts),
             verification: Verification::new(record.trust),
-            waiting: Arc::default(),
+            held_back: held_back::Told::default(),
         }
     }
 
@@ -239,7 +238,9 @@ impl Conversation {
             read_receipts: self.receipts.enabled(),
             restored: self.restored,
             highest: self.highest,
-            waiting: Arc::clone(&self.waiting),
+            waiting: Arc::clone(&self.held_back.waiting),
+            in_line: Arc::clone(&self.held_back.in_line),
+            next_look: self.held_back.look.map(|(_, wall)| wall),
         }
     }
 

@@ -8,8 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::conversation::{
-    self, Conversation, MAX_CLOCK_DIFFERENCE, Need, Opened, PriceWaitTotals, Provenance, Stay,
-    Swept,
+    self, Conversation, HeldBackTotals, MAX_CLOCK_DIFFERENCE, Need, Opened, Provenance, Stay, Swept,
 };
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::UnixSeconds;
@@ -141,25 +140,25 @@ impl Messenger {
         conversation.is_some_and(|conversation| conversation::never_left(conversation, message))
     }
 
-    /// Tells of each contact whose messages may cost something else, or of which something else
-    /// waits for a lower price.
-    pub(super) fn tell_price_waits(&mut self, turn: &mut Turn<'_, '_>) {
+    /// Tells of each contact whose messages may cost something else, or of which something else is
+    /// held back.
+    pub(super) fn tell_held_back(&mut self, turn: &mut Turn<'_, '_>) {
         for contact in turn.outbox.take_repriced() {
             if let Some(conversation) = self.conversations.get_mut(&contact) {
-                conversation::tell_price_wait(conversation, turn);
+                conversation::tell_held_back(conversation, turn);
             }
         }
         // What was found to be needless meanwhile is told.
         turn.outbox.take_repriced();
     }
 
-    /// What waits for a lower price, in all conversations.
-    pub(super) fn price_wait(&self) -> PriceWaitTotals {
-        let mut totals = PriceWaitTotals::default();
+    /// What waits for a lower price, and what waits its turn, in all conversations.
+    pub(super) fn held_back(&self) -> (HeldBackTotals, HeldBackTotals) {
+        let (mut for_price, mut in_line) = (HeldBackTotals::default(), HeldBackTotals::default());
         for conversation in self.conversations.values() {
-            conversation::add_waiting(conversation, &mut totals);
+            conversation::add_held_back(conversation, (&mut for_price, &mut in_line));
         }
-        totals
+        (for_price, in_line)
     }
 
     /// The step that a message of ours was last published for, in this process.

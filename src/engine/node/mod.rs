@@ -23,7 +23,7 @@ mod restore;
 mod roster;
 
 use crate::engine::command::CommandError;
-use crate::engine::conversation::PriceWaitTotals;
+use crate::engine::conversation::HeldBackTotals;
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::ValidationError;
 use crate::engine::event::Event;
@@ -160,6 +160,7 @@ impl Node {
     /// Figures for a person: totals only, which never tell junk from real envelopes.
     #[must_use]
     pub fn status(&self) -> NodeStatus {
+        let (price_wait, turn_wait) = self.messenger.held_back();
         NodeStatus {
             peers: self.neighbours.len(),
             pool_places: self.relay.pool().used(),
@@ -171,7 +172,8 @@ impl Node {
             asked: self.price.last_paid(),
             mining_tries: self.workspace.outbox.mining_tries(),
             queued: self.messenger.unsent(),
-            price_wait: self.messenger.price_wait(),
+            price_wait,
+            turn_wait,
             cover: self.cover(),
             clock: self.catch_up.skew(),
             caught_up: self.catch_up.fetched(),
@@ -257,6 +259,7 @@ impl Machines<'_> {
                     self.price.follow(own, turn.env);
                     let line = self.price.heard(own, turn.env.mono).line;
                     self.messenger.on_line_heard(turn, line);
+                    self.publisher().judge_again(turn);
                 }
             }
             Input::ArchiveMissing(ids) => self.relay.on_archive_missing(&ids),
@@ -308,6 +311,7 @@ impl Machines<'_> {
                 Timer::Sweep => {
                     self.relay.sweep(turn.env);
                     self.price.follow(self.relay.steps(turn.env.now()), turn.env);
+                    self.publisher().judge_again(turn);
                     self.messenger.sweep(turn);
                     turn.timers.set(Timer::Sweep, turn.env.mono.plus(SWEEP_EVERY));
                 }
@@ -335,7 +339,7 @@ impl Machines<'_> {
             }
             self.publisher().drive(turn);
         }
-        self.messenger.tell_price_waits(turn);
+        self.messenger.tell_held_back(turn);
         self.relay.flush_evictions(turn);
     }
 
@@ -394,7 +398,9 @@ pub struct NodeStatus {
     /// Messages of ours that have not left.
     pub queued: usize,
     /// What of ours waits for a lower price.
-    pub price_wait: PriceWaitTotals,
+    pub price_wait: HeldBackTotals,
+    /// What of ours may be paid for, and waits its turn.
+    pub turn_wait: HeldBackTotals,
     /// Whether junk is sent.
     pub cover: Cover,
     /// The difference between this machine's clock and those of its neighbours, if any reported.

@@ -24,7 +24,7 @@ use crate::engine::record::{EnvelopePurpose, OutgoingRecord, Record, RecordKey};
 use crate::engine::relay::Relay;
 use crate::engine::session::junk;
 use crate::engine::turn::{
-    ContactJob, ContactTimer, Effect, InFlight, Job, Leave, PublishStage, Timer, Turn,
+    Aside, ContactJob, ContactTimer, Effect, InFlight, Job, Leave, PublishStage, Timer, Turn,
 };
 
 use super::messenger::{Messenger, Republished};
@@ -54,7 +54,7 @@ impl Publisher<'_> {
             let budget = match self.need(turn, job) {
                 Need::None => continue,
                 Need::AfterOffer => {
-                    set_aside(turn, job);
+                    set_aside(turn, job, Aside::Offer);
                     continue;
                 }
                 Need::Envelope(budget) => budget,
@@ -64,7 +64,7 @@ impl Publisher<'_> {
                 if let Some(contact) = contact_of(job) {
                     turn.outbox.slow_down(contact);
                 }
-                set_aside(turn, job);
+                set_aside(turn, job, Aside::Price);
                 continue;
             };
             if let Some(contact) = contact_of(job)
@@ -74,6 +74,22 @@ impl Publisher<'_> {
             }
             if let Some(record) = self.begin(turn, job) {
                 start_mining(turn, record, self.resend_step(turn, job, (step, budget)));
+            }
+        }
+    }
+
+    /// Says anew of all that is set aside whether it waits for a lower price or for its turn alone,
+    /// by what is asked now. It leaves no sooner: nobody rushes in when a price falls.
+    pub(super) fn judge_again(&mut self, turn: &mut Turn<'_, '_>) {
+        for contact in turn.outbox.contacts_aside() {
+            let jobs: Vec<(Job, Aside)> = turn.outbox.aside(contact).collect();
+            for (job, before) in jobs {
+                let Need::Envelope(budget) = self.need(turn, job) else { continue };
+                let is_affordable = self.affordable(turn, budget).is_some();
+                let waits_for = if is_affordable { Aside::Turn } else { Aside::Price };
+                if before != Aside::Offer && waits_for != before {
+                    turn.outbox.set_aside(contact, job, waits_for);
+                }
             }
         }
     }
@@ -271,7 +287,7 @@ fn leaves(turn: &mut Turn<'_, '_>, contact: ContactId, (job, asked): (Job, Step)
         Leave::Now => turn.outbox.resume(contact),
         Leave::Alone => look_after(turn, contact, one_by_one(asked)),
         Leave::Later => {
-            turn.outbox.set_aside(contact, job);
+            turn.outbox.set_aside(contact, job, Aside::Turn);
             look_after(turn, contact, one_by_one(asked));
         }
     }
@@ -280,9 +296,9 @@ fn leaves(turn: &mut Turn<'_, '_>, contact: ContactId, (job, asked): (Job, Step)
 
 /// Sets a job aside for which the price is too high, or whose offer has to leave before it. Junk is
 /// dropped: the next is as good.
-fn set_aside(turn: &mut Turn<'_, '_>, job: Job) {
+fn set_aside(turn: &mut Turn<'_, '_>, job: Job, waits_for: Aside) {
     let Some(contact) = contact_of(job) else { return };
-    turn.outbox.set_aside(contact, job);
+    turn.outbox.set_aside(contact, job, waits_for);
     look_after(turn, contact, LOOK_AGAIN);
 }
 
@@ -291,6 +307,8 @@ fn set_aside(turn: &mut Turn<'_, '_>, job: Job) {
 fn look_after(turn: &mut Turn<'_, '_>, contact: ContactId, mean: Millis) {
     let wait = turn.env.exponential(mean);
     turn.wake_by(contact, ContactTimer::Price, turn.env.mono.plus(wait));
+    // Front ends say when that is.
+    turn.outbox.note_repriced(contact);
 }
 
 /// The contact that the envelope of a job is for.

@@ -20,7 +20,7 @@ use crate::engine::record::{Change, EnvelopePurpose, Record, RecordKey};
 use crate::engine::session::TopicIndex;
 use crate::engine::settings::NodeSettings;
 
-pub(in crate::engine) use outbox::{ContactJob, InFlight, Job, Leave, Outbox, PublishStage};
+pub(in crate::engine) use outbox::{Aside, ContactJob, InFlight, Job, Leave, Outbox, PublishStage};
 pub use output::{Effect, Output};
 pub(in crate::engine) use timers::{ContactTimer, Timer, Timers};
 

@@ -46,9 +46,9 @@ pub(in crate::engine) struct Outbox {
     jobs: JobQueue,
     /// By contact, so that work on one contact costs nothing for the others' envelopes.
     kept: BTreeMap<ContactId, BTreeMap<OutgoingId, OutgoingRecord>>,
-    /// Jobs for which the price is too high, or that wait behind one for which it is. By contact, each
-    /// at most once, so bounded as jobs are.
-    aside: BTreeMap<ContactId, BTreeSet<Job>>,
+    /// Jobs that wait for something else than their turn among all. By contact, each at most once, so
+    /// bounded as jobs are.
+    aside: BTreeMap<ContactId, BTreeMap<Job, Aside>>,
     /// Contacts for whom something waited for a lower price, or may have before a restart: what is
     /// for them leaves one by one.
     paced: BTreeMap<ContactId, Pace>,
@@ -56,6 +56,17 @@ pub(in crate::engine) struct Outbox {
     /// another price may be paid.
     repriced: BTreeSet<ContactId>,
     in_flight: Option<InFlight>,
+}
+
+/// What a job that was set aside waits for, as of the last look at the price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Aside {
+    /// A lower price.
+    Price,
+    /// Its turn: it may be paid for, and what is for its contact leaves one by one.
+    Turn,
+    /// The offer of its session, which has to leave before it.
+    Offer,
 }
 
 /// What may leave of that which waited for a lower price.
@@ -133,15 +144,20 @@ impl Outbox {
     }
 
     /// Sets a job of a contact aside until [`Self::resume`].
-    pub(in crate::engine) fn set_aside(&mut self, contact: ContactId, job: Job) {
-        self.aside.entry(contact).or_default().insert(job);
+    pub(in crate::engine) fn set_aside(&mut self, contact: ContactId, job: Job, waits_for: Aside) {
+        self.aside.entry(contact).or_default().insert(job, waits_for);
         self.note_repriced(contact);
+    }
+
+    /// The contacts for whom something is set aside.
+    pub(in crate::engine) fn contacts_aside(&self) -> Vec<ContactId> {
+        self.aside.keys().copied().collect()
     }
 
     /// Queues again what was set aside for a contact.
     pub(in crate::engine) fn resume(&mut self, contact: ContactId) {
         let Some(jobs) = self.aside.remove(&contact) else { return };
-        for job in jobs {
+        for job in jobs.into_keys() {
             self.jobs.push(job);
         }
         self.note_repriced(contact);
@@ -196,15 +212,20 @@ impl Outbox {
         }
     }
 
-    /// What is set aside for a contact.
-    pub(in crate::engine) fn aside(&self, contact: ContactId) -> impl Iterator<Item = Job> {
-        self.aside.get(&contact).into_iter().flatten().copied()
+    /// What is set aside for a contact, and what each job waits for.
+    pub(in crate::engine) fn aside(
+        &self,
+        contact: ContactId,
+    ) -> impl Iterator<Item = (Job, Aside)> {
+        self.aside.get(&contact).into_iter().flatten().map(|(job, waits_for)| (*job, *waits_for))
     }
 
     /// Forgets a job that was set aside and is not needed any more.
     pub(in crate::engine) fn forget_aside(&mut self, contact: ContactId, job: Job) {
         let Some(aside) = self.aside.get_mut(&contact) else { return };
-        aside.remove(&job);
+        if aside.remove(&job).is_none() {
+            return;
+        }
         if aside.is_empty() {
             self.aside.remove(&contact);
         }
@@ -274,7 +295,7 @@ impl Outbox {
     pub(in crate::engine) fn waits(&self, contact: ContactId, job: ContactJob) -> bool {
         let job = Job::Contact(contact, job);
         self.jobs.contains(job)
-            || self.aside.get(&contact).is_some_and(|aside| aside.contains(&job))
+            || self.aside.get(&contact).is_some_and(|aside| aside.contains_key(&job))
     }
 
     /// Takes the envelope that is on its way.
@@ -447,7 +468,7 @@ mod tests {
         let mut outbox = Outbox::default();
         assert_eq!(outbox.leave(contact), Leave::Now);
         for job in jobs {
-            outbox.set_aside(contact, Job::Contact(contact, job));
+            outbox.set_aside(contact, Job::Contact(contact, job), Aside::Price);
         }
         outbox.slow_down(contact);
         // What is new does not overtake what waits.
@@ -455,7 +476,8 @@ mod tests {
         outbox.look_again(contact);
         assert_eq!(jobs.map(|job| outbox.pop() == Some(Job::Contact(contact, job))), [true; 2]);
         assert_eq!([outbox.leave(contact), outbox.leave(contact)], [Leave::Alone, Leave::Later]);
-        outbox.set_aside(contact, Job::Contact(contact, ContactJob::Acknowledge));
+        let last = Job::Contact(contact, ContactJob::Acknowledge);
+        outbox.set_aside(contact, last, Aside::Turn);
         outbox.look_again(contact);
         assert_eq!([outbox.leave(contact), outbox.leave(contact)], [Leave::Alone, Leave::Later]);
         outbox.look_again(contact);

@@ -88,6 +88,11 @@ impl Timers {
         self.when.contains_key(&timer)
     }
 
+    /// When `timer` is due, if it is set.
+    pub(in crate::engine) fn due(&self, timer: Timer) -> Option<Millis> {
+        self.when.get(&timer).copied()
+    }
+
     /// Takes the next timer that is due.
     pub(in crate::engine) fn pop(&mut self, now: Millis) -> Option<Timer> {
         let &(at, timer) = self.order.first()?;

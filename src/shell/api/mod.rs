@@ -32,7 +32,9 @@ pub use status::{
 };
 
 use crate::engine::crypto::invite;
-use crate::engine::event::{ContactView, Direction, IdentityView, MessageView, RequestView};
+use crate::engine::event::{
+    ContactView, Direction, IdentityView, MessageView, RequestView, WaitsFor,
+};
 use crate::engine::secret::opaque_debug;
 use wire::{ContactWire, IdentityWire, MessageWire, RequestWire};
 
@@ -118,12 +120,12 @@ pub struct Message {
     pub view: MessageView,
     /// Our name for the contact of its conversation.
     pub with: String,
-    /// Whether it is ours and waited for a lower price when it was read. That of a contact says at
-    /// any time what does.
-    pub waits_for_price: bool,
+    /// What held it back when it was read, if it is ours. That of a contact says at any time what is
+    /// held back.
+    pub waits_for: Option<WaitsFor>,
 }
 
-opaque_debug!(struct Message { view, with, waits_for_price });
+opaque_debug!(struct Message { view, with, waits_for });
 
 impl Message {
     /// Whether the contact wrote it.

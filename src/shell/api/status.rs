@@ -37,6 +37,9 @@ pub struct NetworkStatus {
     pub floor_bits: u8,
     /// What of ours waits for a lower price.
     pub waiting: WaitingStatus,
+    /// What of ours may be paid for, and waits its turn.
+    #[serde(default)]
+    pub in_line: WaitingStatus,
     /// Junk envelopes a minute on average; `None` without cover.
     pub cover_per_minute: Option<f64>,
     /// Whether any is sent at the moment.
@@ -60,7 +63,7 @@ pub struct NetworkStatus {
 
 opaque_debug!(struct NetworkStatus {
     ready, peers, network, listening, pool_bytes, pool_capacity, pool_items, steps,
-    price, fill, line, floor_bits, waiting, cover_per_minute, cover, mining, queued, rate, clock_minutes, clock_witnesses, caught_up, archive,
+    price, fill, line, floor_bits, waiting, in_line, cover_per_minute, cover, mining, queued, rate, clock_minutes, clock_witnesses, caught_up, archive,
 });
 
 impl NetworkStatus {
@@ -122,7 +125,7 @@ impl PriceStatus {
     }
 }
 
-/// What of ours waits for a lower price, in totals.
+/// What of ours is held back, in totals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingStatus {
     /// Messages that have not left.
@@ -233,6 +236,7 @@ pub(in crate::shell) mod tests {
             line: LineStatus::default(),
             floor_bits: 0,
             waiting: WaitingStatus::default(),
+            in_line: WaitingStatus::default(),
             cover_per_minute: None,
             cover: CoverStatus::Off,
             mining: None,

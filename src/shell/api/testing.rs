@@ -55,7 +55,7 @@ pub(in crate::shell) fn ours(state: MessageState, delivery: DeliveryLog) -> Mess
         highest: None,
         delivery,
     };
-    Message { view, with: "ben".to_owned(), waits_for_price: false }
+    Message { view, with: "ben".to_owned(), waits_for: None }
 }
 
 /// One that left once, at this moment, for less than was asked.

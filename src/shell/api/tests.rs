@@ -17,7 +17,7 @@ use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{Half, SasWord};
 use crate::engine::env::{Seconds, UnixSeconds};
 use crate::engine::envelope::Lifetime;
-use crate::engine::event::{SasHalf, SessionStatus, WaitingForPrice};
+use crate::engine::event::{HeldBack, SasHalf, SessionStatus};
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::price::Step;
 use crate::engine::record::{DeliveryLog, HoldReason, MessageState, Trust, VerificationMethod};
@@ -74,10 +74,11 @@ fn contact() -> impl Strategy<Value = Contact> {
     let ids = (any::<u64>(), any::<u64>(), ".*", key(), key());
     let state = (session(), trust(), proptest::option::of(sas()));
     let restored = proptest::option::of(moment());
-    let figures = (any::<u64>(), any::<bool>(), restored, any::<u64>(), (step(), waiting()));
+    let figures = (any::<u64>(), any::<bool>(), restored, any::<u64>(), (step(), held_back()));
     (ids, state, figures).prop_map(
         |((id, identity, petname, key, own), (session, trust, sas), figures)| {
-            let (missing, read_receipts, restored, unread, (highest, waiting)) = figures;
+            let (missing, read_receipts, restored, unread, (highest, held)) = figures;
+            let (waiting, in_line, next_look) = held;
             let view = ContactView {
                 id: ContactId(id),
                 identity: IdentityId(identity),
@@ -92,6 +93,8 @@ fn contact() -> impl Strategy<Value = Contact> {
                 restored,
                 highest,
                 waiting,
+                in_line,
+                next_look,
             };
             Contact { view, unread }
         },
@@ -102,14 +105,17 @@ fn step() -> impl Strategy<Value = Option<Step>> {
     proptest::option::of((0..=Step::MAX.get()).prop_map(Step::new))
 }
 
-fn waiting() -> impl Strategy<Value = Arc<BTreeSet<WaitingForPrice>>> {
+type Held = Arc<BTreeSet<HeldBack>>;
+
+fn held_back() -> impl Strategy<Value = (Held, Held, Option<UnixSeconds>)> {
     let what = prop_oneof![
-        proptest::sample::select(&Lifetime::ALL[..]).prop_map(WaitingForPrice::Request),
-        Just(WaitingForPrice::Messages),
-        any::<u64>().prop_map(|id| WaitingForPrice::Again(MessageId(id))),
-        Just(WaitingForPrice::Answers),
+        proptest::sample::select(&Lifetime::ALL[..]).prop_map(HeldBack::Request),
+        Just(HeldBack::Messages),
+        any::<u64>().prop_map(|id| HeldBack::Again(MessageId(id))),
+        Just(HeldBack::Answers),
     ];
-    proptest::collection::btree_set(what, 0..4).prop_map(Arc::new)
+    let held = proptest::collection::btree_set(what, 0..4).prop_map(Arc::new);
+    (held.clone(), held, proptest::option::of(moment()))
 }
 
 fn message() -> impl Strategy<Value = Message> {
@@ -148,7 +154,7 @@ fn message() -> impl Strategy<Value = Message> {
                 highest: postage.1.filter(|_| direction != Direction::Incoming),
                 delivery,
             };
-            Message { view, with, waits_for_price: false }
+            Message { view, with, waits_for: None }
         },
     )
 }
@@ -291,7 +297,7 @@ fn the_readme_lists_every_field_of_identities_contacts_requests_and_messages() {
     in_readme("| field of an identity | means |", &fields_of(&Identity { view, is_default: true }));
     let half = SasHalf { half: Half::First, words: [SasWord::parse("walnut").unwrap(); 3] };
     let reason = HoldReason::KeyChanged { verified: None };
-    let all = [WaitingForPrice::Again(MessageId(1)), WaitingForPrice::Request(Lifetime::Day)];
+    let all = [HeldBack::Again(MessageId(1)), HeldBack::Request(Lifetime::Day)];
     for (trust, what) in [
         (Trust::Unverified, all[0]),
         (Trust::Verified { at: UnixSeconds(1), by: VerificationMethod::Sas }, all[1]),
@@ -311,6 +317,8 @@ fn the_readme_lists_every_field_of_identities_contacts_requests_and_messages() {
             restored: None,
             highest: None,
             waiting: Arc::new(BTreeSet::from([what])),
+            in_line: Arc::default(),
+            next_look: None,
         };
         in_readme("| field of a contact | means |", &fields_of(&Contact { view, unread: 0 }));
     }

@@ -3,6 +3,7 @@
 //!
 //! Each view has a struct of plain fields here, which serde knows, and is turned into it and back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -19,8 +20,8 @@ use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::{
-    ContactView, Direction, IdentityView, MessageView, RequestView, SasHalf, SessionStatus,
-    WaitingForPrice,
+    ContactView, Direction, HeldBack, IdentityView, MessageView, RequestView, SasHalf,
+    SessionStatus, WaitsFor,
 };
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::price::Step;
@@ -308,13 +309,17 @@ pub(super) struct ContactWire {
     #[serde(default, with = "max_work")]
     max_work: Option<Step>,
     #[serde(default)]
-    waits_for_price: Vec<WaitingWire>,
+    waits_for_price: Vec<HeldBackWire>,
+    #[serde(default)]
+    waits_for_turn: Vec<HeldBackWire>,
+    #[serde(default, with = "time_or_none")]
+    next_look: Option<UnixSeconds>,
 }
 
-/// What waits for a lower price.
+/// What is held back.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
-enum WaitingWire {
+enum HeldBackWire {
     Request {
         #[serde(with = "lifetime")]
         life: Lifetime,
@@ -327,24 +332,24 @@ enum WaitingWire {
     Answers,
 }
 
-impl From<WaitingForPrice> for WaitingWire {
-    fn from(waiting: WaitingForPrice) -> Self {
-        match waiting {
-            WaitingForPrice::Request(life) => Self::Request { life },
-            WaitingForPrice::Messages => Self::Messages,
-            WaitingForPrice::Again(message) => Self::Again { message },
-            WaitingForPrice::Answers => Self::Answers,
+impl From<HeldBack> for HeldBackWire {
+    fn from(held: HeldBack) -> Self {
+        match held {
+            HeldBack::Request(life) => Self::Request { life },
+            HeldBack::Messages => Self::Messages,
+            HeldBack::Again(message) => Self::Again { message },
+            HeldBack::Answers => Self::Answers,
         }
     }
 }
 
-impl From<WaitingWire> for WaitingForPrice {
-    fn from(wire: WaitingWire) -> Self {
+impl From<HeldBackWire> for HeldBack {
+    fn from(wire: HeldBackWire) -> Self {
         match wire {
-            WaitingWire::Request { life } => Self::Request(life),
-            WaitingWire::Messages => Self::Messages,
-            WaitingWire::Again { message } => Self::Again(message),
-            WaitingWire::Answers => Self::Answers,
+            HeldBackWire::Request { life } => Self::Request(life),
+            HeldBackWire::Messages => Self::Messages,
+            HeldBackWire::Again { message } => Self::Again(message),
+            HeldBackWire::Answers => Self::Answers,
         }
     }
 }
@@ -366,7 +371,9 @@ impl From<Contact> for ContactWire {
             restored: view.restored,
             words: view.sas.map(SasWire::from),
             max_work: view.highest,
-            waits_for_price: view.waiting.iter().copied().map(WaitingWire::from).collect(),
+            waits_for_price: view.waiting.iter().copied().map(HeldBackWire::from).collect(),
+            waits_for_turn: view.in_line.iter().copied().map(HeldBackWire::from).collect(),
+            next_look: view.next_look,
             name: view.petname,
         }
     }
@@ -378,7 +385,9 @@ impl TryFrom<ContactWire> for Contact {
     fn try_from(wire: ContactWire) -> Result<Self, WireError> {
         let safety_number =
             SafetyNumber::parse(&wire.safety_number).ok_or(WireError("a safety number"))?;
-        let waiting = wire.waits_for_price.into_iter();
+        let held = |held: Vec<HeldBackWire>| {
+            Arc::new(held.into_iter().map(HeldBack::from).collect::<BTreeSet<_>>())
+        };
         let view = ContactView {
             id: wire.id,
             identity: wire.identity,
@@ -392,7 +401,9 @@ impl TryFrom<ContactWire> for Contact {
             read_receipts: wire.read_marks,
             restored: wire.restored,
             highest: wire.max_work,
-            waiting: Arc::new(waiting.map(WaitingForPrice::from).collect()),
+            waiting: held(wire.waits_for_price),
+            in_line: held(wire.waits_for_turn),
+            next_look: wire.next_look,
         };
         Ok(Self { view, unread: wire.unread })
     }
@@ -570,12 +581,14 @@ enum SideWire {
         max_work: Option<Step>,
         #[serde(default)]
         waits_for_price: bool,
+        #[serde(default)]
+        waits_for_turn: bool,
     },
 }
 
 impl From<Message> for MessageWire {
     fn from(message: Message) -> Self {
-        let Message { view, with, waits_for_price } = message;
+        let Message { view, with, waits_for } = message;
         let sent_again_until = view.retransmits_until();
         let not_for_long = view.is_not_for_long(wall());
         let side = match view.direction {
@@ -589,7 +602,8 @@ impl From<Message> for MessageWire {
                     sent_again_until,
                     not_for_long,
                     max_work,
-                    waits_for_price,
+                    waits_for_price: waits_for == Some(WaitsFor::Price),
+                    waits_for_turn: waits_for == Some(WaitsFor::Turn),
                 }
             }
         };
@@ -613,7 +627,7 @@ impl TryFrom<MessageWire> for Message {
     fn try_from(wire: MessageWire) -> Result<Self, WireError> {
         let lives = |lifetime: &Lifetime| lifetime.ttl().0 == wire.life_seconds;
         let lifetime = Lifetime::ALL.into_iter().find(lives).ok_or(WireError("a lifetime"))?;
-        let (mut highest, mut waits_for_price) = (None, false);
+        let (mut highest, mut waits_for) = (None, None);
         let (direction, delivery, with) = match wire.side {
             SideWire::Theirs { from } => (Direction::Incoming, DeliveryLog::default(), from),
             SideWire::Ours {
@@ -623,9 +637,15 @@ impl TryFrom<MessageWire> for Message {
                 sent_again_until: _,
                 not_for_long: _,
                 max_work,
-                waits_for_price: waits,
+                waits_for_price,
+                waits_for_turn,
             } => {
-                (highest, waits_for_price) = (max_work, waits);
+                highest = max_work;
+                waits_for = match (waits_for_price, waits_for_turn) {
+                    (true, _) => Some(WaitsFor::Price),
+                    (false, true) => Some(WaitsFor::Turn),
+                    (false, false) => None,
+                };
                 (Direction::Outgoing(state), delivery.into(), to)
             }
         };
@@ -642,7 +662,7 @@ impl TryFrom<MessageWire> for Message {
             highest,
             delivery,
         };
-        Ok(Self { view, with, waits_for_price })
+        Ok(Self { view, with, waits_for })
     }
 }
 

@@ -361,9 +361,10 @@ pub enum CliCommand {
         /// Return when the message has reached this state.
         #[arg(long, value_name = "STATE", default_value = "sent")]
         wait: WaitFor,
-        /// Return after this time in any case, such as 90s or 5m.
-        #[arg(long, value_name = "TIME", default_value = "60s")]
-        timeout: DurationArg,
+        /// Return after this time in any case, such as 90s or 5m [default: 60s, and up to an hour
+        /// more while the message only waits its turn].
+        #[arg(long, value_name = "TIME")]
+        timeout: Option<DurationArg>,
         /// The node that sends it, unless one runs already.
         #[command(flatten)]
         network: NetworkFlags,

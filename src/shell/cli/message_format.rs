@@ -14,8 +14,8 @@ use crate::engine::record::MessageState;
 use crate::shell::api::{Contact, Message, PriceStatus};
 use crate::shell::calendar::{Civil, zone_name};
 use crate::shell::cli::args::HistoryArgs;
-use crate::shell::text::contact::{awaited_decision, held_back};
-use crate::shell::text::price::AskedPrice;
+use crate::shell::text::contact::{awaited_decision, obstacle};
+use crate::shell::text::price::{AskedPrice, PriceHold};
 use crate::shell::text::{lifetime, marks, message_state};
 
 /// A message and its contact.
@@ -204,8 +204,9 @@ impl MessageFormatter<'_> {
     fn prospect(&self, state: MessageState) -> String {
         match state {
             MessageState::Queued | MessageState::Mining => self
-                .waits_for_price()
-                .or_else(|| held_back(self.contact))
+                .hold()
+                .map(|hold| format!("it waits for {}: {}", hold.what(), hold.reason(self.now)))
+                .or_else(|| obstacle(self.contact))
                 .unwrap_or_else(|| "it is sent automatically while a node runs".to_owned()),
             MessageState::Sent => {
                 let until = match self.message.delivery.last_sent {
@@ -220,7 +221,16 @@ impl MessageFormatter<'_> {
                     self.price.map(|price| AskedPrice::of(price, self.message.lifetime, None));
                 let answers = asked.and_then(AskedPrice::answers_wait);
                 let answers = answers.map(|why| format!("; {why}")).unwrap_or_default();
-                format!("in the network until {until}; {}{answers}", self.again())
+                let again = match self.hold() {
+                    // Nothing depends on it: the promise of its mark stands.
+                    Some(hold) if awaited_decision(self.contact).is_none() => format!(
+                        "a further copy, in case this one is lost, waits for {}: {}",
+                        hold.what(),
+                        hold.reason(self.now)
+                    ),
+                    Some(_) | None => self.again(),
+                };
+                format!("in the network until {until}; {again}{answers}")
             }
             MessageState::Unacknowledged if self.message.is_not_for_long(self.now) => {
                 format!("{}; {}", message_state::NOT_FOR_LONG, self.again())
@@ -235,13 +245,9 @@ impl MessageFormatter<'_> {
         }
     }
 
-    /// What is said of a message for which the price is too high.
-    fn waits_for_price(&self) -> Option<String> {
-        let asked = AskedPrice::holding_back(self.price?, self.message, self.contact)?;
-        let now = asked.excess();
-        Some(format!(
-            "it waits for a lower price: {now}; a node that runs looks again every few hours"
-        ))
+    /// What holds it back, if the price or its turn does.
+    fn hold(&self) -> Option<PriceHold> {
+        PriceHold::of(self.price?, self.message, self.contact)
     }
 
     /// The end of automatic retries.
@@ -250,8 +256,9 @@ impl MessageFormatter<'_> {
             (Some(_), Some(decision)) => format!("it is not retried until {decision}"),
             (Some(until), None) => {
                 let until = self.minute(until);
-                if let Some(waits) = self.waits_for_price() {
-                    return format!("to be sent again until {until}: {waits}");
+                if let Some(hold) = self.hold() {
+                    let (what, why) = (hold.what(), hold.reason(self.now));
+                    return format!("to be sent again until {until}: it waits for {what}: {why}");
                 }
                 format!("retried automatically, less and less often, until {until}")
             }
@@ -288,7 +295,7 @@ pub(super) mod tests {
     use super::*;
     use crate::engine::crypto::keys::PublicKey;
     use crate::engine::crypto::safety_number::SafetyNumber;
-    use crate::engine::event::{ContactView, WaitingForPrice};
+    use crate::engine::event::{ContactView, HeldBack};
     use crate::engine::id::{ContactId, IdentityId};
     use crate::engine::record::{DeliveryLog, HoldReason, Trust};
     use crate::shell::api::testing::ours;
@@ -314,6 +321,8 @@ pub(super) mod tests {
             restored: None,
             highest: None,
             waiting: Arc::default(),
+            in_line: Arc::default(),
+            next_look: None,
         };
         Contact { view, unread: 0 }
     }
@@ -337,33 +346,54 @@ pub(super) mod tests {
     #[test]
     fn a_message_that_waits_for_a_lower_price_says_what_is_asked_and_what_is_allowed() {
         let busy = Some(PriceStatus { day: 4, ..PriceStatus::default() });
-        let page = |message: &Message, waiting: &[WaitingForPrice], price| {
+        let page = |message: &Message, waiting: &[HeldBack], price| {
             let mut contact = contact(SessionStatus::Established, Trust::Unverified);
             contact.view.waiting = Arc::new(waiting.iter().copied().collect());
             page_at(UnixSeconds(2_000), price, (&contact, message))
         };
-        let told = "it waits for a lower price: a day costs 16 times the usual work now, at most 8 \
-                    times is allowed; a node that runs looks again every few hours";
+        let why = "waits for a lower price: a day costs 16 times the usual work now, at most 8 times \
+                   is allowed; the price is looked at again every few hours";
+        let told = format!("it {why}");
         let queued = ours(MessageState::Queued, DeliveryLog::default());
-        let waiting = page(&queued, &[WaitingForPrice::Messages], busy);
-        assert!(waiting.contains(told), "{waiting}");
-        // The price has fallen since it was looked at.
+        let waiting = page(&queued, &[HeldBack::Messages], busy);
+        assert!(waiting.contains(&told), "{waiting}");
+        // The price has fallen since the node told: no limit is in the way.
         let fallen = Some(PriceStatus { day: 3, ..PriceStatus::default() });
-        let fallen = page(&queued, &[WaitingForPrice::Messages], fallen);
-        assert!(fallen.contains("which is allowed: it leaves at the next look"), "{fallen}");
+        let fallen = page(&queued, &[HeldBack::Messages], fallen);
+        assert!(fallen.contains("it waits for its turn: what is for this contact"), "{fallen}");
+        assert!(!fallen.contains("lower price") && !fallen.contains("allowed"), "{fallen}");
         // By what the node says, and not by the price.
-        let other = [WaitingForPrice::Again(queued.id), WaitingForPrice::Answers];
+        let other = [HeldBack::Again(queued.id), HeldBack::Answers];
         let ready = page(&queued, &other, busy);
         assert!(!ready.contains("lower price"), "{ready}");
         let sent = DeliveryLog { first_sent: Some(UnixSeconds(2_000)), ..DeliveryLog::default() };
+        let failed = ours(MessageState::Unacknowledged, sent);
+        let again = page(&failed, &[HeldBack::Again(failed.id)], busy);
+        assert!(again.contains("to be sent again until "), "{again}");
+        assert!(again.contains(&told) && !again.contains("automatically"), "{again}");
         for state in [MessageState::Sent, MessageState::Unacknowledged] {
-            let sent = ours(state, sent);
-            let again = page(&sent, &[WaitingForPrice::Again(sent.id)], busy);
-            assert!(again.contains("to be sent again until "), "{again}");
-            assert!(again.contains(told) && !again.contains("automatically"), "{again}");
-            let other = page(&sent, &[WaitingForPrice::Messages], busy);
+            let other = page(&ours(state, sent), &[HeldBack::Messages], busy);
             assert!(other.contains("retried automatically"), "{other}");
         }
+        // What says that one can go offline does not say beside it that something is to be done.
+        let sent = ours(MessageState::Sent, sent);
+        let copy = page(&sent, &[HeldBack::Again(sent.id)], busy);
+        assert!(copy.contains("You can go offline now."), "{copy}");
+        let further = format!("a further copy, in case this one is lost, {why}");
+        assert!(copy.contains(&further) && !copy.contains("to be sent again"), "{copy}");
+    }
+
+    #[test]
+    fn a_message_that_only_waits_its_turn_says_when_the_next_leaves_and_names_no_price() {
+        let quiet = Some(PriceStatus { day: 1, ..PriceStatus::default() });
+        let mut contact = contact(SessionStatus::Established, Trust::Unverified);
+        contact.view.in_line = Arc::new([HeldBack::Messages].into());
+        contact.view.next_look = Some(UnixSeconds(2_000 + 170));
+        let queued = ours(MessageState::Queued, DeliveryLog::default());
+        let page = page_at(UnixSeconds(2_000), quiet, (&contact, &queued));
+        let told = "it waits for its turn: what is for this contact leaves one by one, the next \
+                    within 3 minutes";
+        assert!(page.contains(told) && !page.contains("price"), "{page}");
     }
 
     #[test]

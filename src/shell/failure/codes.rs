@@ -97,6 +97,8 @@ failure_codes! {
     TimeOver "time_over" TimeOver "the time limit passed before what was waited for";
     WaitsForPrice "waits_for_price" TimeOver
         "the message waits for a lower price, and was not sent in time; it may still be";
+    WaitsForTurn "waits_for_turn" TimeOver
+        "the message waits its turn behind others to the contact, and was not sent in time; it is soon";
 
     ArchiveNetwork "archive_network" Refused "the archive of a relay is of another network";
     ArchiveSize "archive_size" Refused

@@ -507,8 +507,8 @@ const fn refused<'a>(what: &'a str, contact: &'a str) -> RefusedCommand<'a> {
 /// A message of the store, with what is known of it by its contact.
 fn message(record: &MessageRecord, contact: &Contact) -> Message {
     let view = record.view();
-    let waits_for_price = contact.holds_for_price(&view);
-    Message { view, with: contact.petname.clone(), waits_for_price }
+    let waits_for = contact.waits_for(&view);
+    Message { view, with: contact.petname.clone(), waits_for }
 }
 
 /// The most bytes of a text in JSON: a control character takes six.

@@ -76,7 +76,7 @@ opaque_debug!(struct NodeSession { node, scope, import });
 
 /// A call, as far as the task of its client could answer it.
 enum TaskCall {
-    Answered(AnyReply),
+    Answered(Box<AnyReply>),
     ForTheNode(AnyCall),
 }
 
@@ -97,7 +97,7 @@ impl NodeSession {
         }
         let is_status = matches!(call, AnyCall::Status(_));
         let call = match self.in_this_task(call).await? {
-            TaskCall::Answered(reply) => return Ok(reply),
+            TaskCall::Answered(reply) => return Ok(*reply),
             TaskCall::ForTheNode(call) => call,
         };
         let mut reply = self.node.ask(call).await?;
@@ -110,12 +110,13 @@ impl NodeSession {
     /// Does what is done in the task of the client, before or in place of the node.
     async fn in_this_task(&self, call: AnyCall) -> Result<TaskCall, Failure> {
         if let AnyCall::MessageWait(wait) = call {
-            return Ok(TaskCall::Answered(AnyReply::MessageWait(self.wait(wait).await?)));
+            let waited = AnyReply::MessageWait(self.wait(wait).await?);
+            return Ok(TaskCall::Answered(Box::new(waited)));
         }
         let AnyCall::Import(import) = call else { return Ok(TaskCall::ForTheNode(call)) };
         Ok(match self.gather(import)? {
             Ok(whole) => TaskCall::ForTheNode(whole.into_any()),
-            Err(report) => TaskCall::Answered(AnyReply::Import(report)),
+            Err(report) => TaskCall::Answered(Box::new(AnyReply::Import(report))),
         })
     }
 

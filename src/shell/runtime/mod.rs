@@ -31,7 +31,7 @@ use super::net::{Net, NetError, NetEvent, NetSettings, PublishOutcome};
 use super::os::clock::{OsEntropy, wall};
 use super::store::{Store, StoreError, StoreMode};
 use crate::engine::command::{Command, CommandError, Reply};
-use crate::engine::conversation::PriceWaitTotals;
+use crate::engine::conversation::HeldBackTotals;
 use crate::engine::env::{Entropy as _, Millis};
 use crate::engine::envelope::{EnvelopeId, ValidationError};
 use crate::engine::event as engine;
@@ -513,8 +513,7 @@ impl Runtime {
             engine::Event::RequestRemoved(id) => Event::RequestRemoved { id },
             engine::Event::Message(view) => {
                 let with = name(view.contact);
-                let waits_for_price = false;
-                Event::Message(api::Message { view, with, waits_for_price })
+                Event::Message(api::Message { view, with, waits_for: None })
             }
             engine::Event::State { message, contact, number, state, not_for_long, delivery } => {
                 let (id, to) = (message, name(contact));
@@ -694,6 +693,11 @@ fn join(
     Ok(net)
 }
 
+fn held_back(totals: HeldBackTotals) -> WaitingStatus {
+    let HeldBackTotals { messages, retries, requests, answers } = totals;
+    WaitingStatus { messages, retries, requests, answers }
+}
+
 /// The figures that the engine has.
 fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
     let status = durable.node().status();
@@ -704,7 +708,6 @@ fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
     let steps = StepsStatus { six_hours, day, week, line: line.get() };
     let [six_hours, day, week] = status.asked.map(Step::get);
     let price = PriceStatus { six_hours, day, week, highest: settings.highest_step.get() };
-    let PriceWaitTotals { messages, retries, requests, answers } = status.price_wait;
     let [six_hours, day, week] = status.room.map(Room::percent_used);
     let fill = FillStatus { six_hours, day, week };
     let line = LineStatus {
@@ -724,7 +727,8 @@ fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
         fill,
         line,
         floor_bits: status.floor_bits,
-        waiting: WaitingStatus { messages, retries, requests, answers },
+        waiting: held_back(status.price_wait),
+        in_line: held_back(status.turn_wait),
         cover_per_minute: settings.junk.map(per_minute),
         cover: match status.cover {
             Cover::Off => CoverStatus::Off,

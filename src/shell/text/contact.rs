@@ -1,7 +1,9 @@
 //! The state of the session with a contact and of read marks in words, for the interface and the
 //! commands.
 
-use crate::engine::event::{ContactView, SessionStatus, WaitingForPrice};
+use std::collections::BTreeSet;
+
+use crate::engine::event::{ContactView, HeldBack, SessionStatus};
 use crate::shell::api::words::session_word;
 
 /// The state of the session, for people.
@@ -19,36 +21,46 @@ pub(in crate::shell) const fn session_words(session: SessionStatus) -> &'static 
 
 /// The state of the session with a contact, for people.
 pub(in crate::shell) fn link_words(contact: &ContactView) -> &'static str {
-    match contact.waiting_request() {
-        Some(_) => "request waits for a lower price",
-        None => session_words(contact.session),
+    let has_request = |held: &BTreeSet<HeldBack>| held.iter().any(is_request);
+    if has_request(&contact.waiting) {
+        "request waits for a lower price"
+    } else if has_request(&contact.in_line) {
+        "request waits its turn"
+    } else {
+        session_words(contact.session)
     }
 }
 
-/// What of ours to a contact waits for a lower price: `your messages, 2 messages to be sent again`;
-/// `None` if nothing does.
-pub(in crate::shell) fn waiting(contact: &ContactView) -> Option<String> {
-    let request = contact.waiting_request().map(|_| "your contact request".to_owned());
-    let parts: Vec<String> = request.into_iter().chain(waiting_besides_request(contact)).collect();
+const fn is_request(held: &HeldBack) -> bool {
+    match held {
+        HeldBack::Request(_) => true,
+        HeldBack::Messages | HeldBack::Again(_) | HeldBack::Answers => false,
+    }
+}
+
+/// What of ours to a contact is held back for one reason: `your messages, 2 messages to be sent
+/// again`; `None` if nothing is.
+pub(in crate::shell) fn held_back(held: &BTreeSet<HeldBack>) -> Option<String> {
+    let request = held.iter().any(is_request).then(|| "your contact request".to_owned());
+    let parts: Vec<String> = request.into_iter().chain(besides_request(held)).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// The same without the request.
-pub(in crate::shell) fn waiting_besides_request(contact: &ContactView) -> Option<String> {
-    let again = contact.waiting.iter().filter(|what| matches!(what, WaitingForPrice::Again(_)));
-    let again = again.count();
+pub(in crate::shell) fn besides_request(held: &BTreeSet<HeldBack>) -> Option<String> {
+    let again = held.iter().filter(|what| matches!(what, HeldBack::Again(_))).count();
     let counted = match again {
         1 => "1 message to be sent again".to_owned(),
         more => format!("{more} messages to be sent again"),
     };
     let mut counted = (again > 0).then_some(counted);
-    let words = |what: &WaitingForPrice| match what {
-        WaitingForPrice::Request(_) => None,
-        WaitingForPrice::Messages => Some("your messages".to_owned()),
-        WaitingForPrice::Again(_) => counted.take(),
-        WaitingForPrice::Answers => Some("acknowledgements".to_owned()),
+    let words = |what: &HeldBack| match what {
+        HeldBack::Request(_) => None,
+        HeldBack::Messages => Some("your messages".to_owned()),
+        HeldBack::Again(_) => counted.take(),
+        HeldBack::Answers => Some("acknowledgements".to_owned()),
     };
-    let parts: Vec<String> = contact.waiting.iter().filter_map(words).collect();
+    let parts: Vec<String> = held.iter().filter_map(words).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
@@ -68,7 +80,7 @@ pub(in crate::shell) const fn awaited_decision(contact: &ContactView) -> Option<
 }
 
 /// What keeps a queued message from being sent, in a sentence; `None` if nothing does.
-pub(in crate::shell) fn held_back(contact: &ContactView) -> Option<String> {
+pub(in crate::shell) fn obstacle(contact: &ContactView) -> Option<String> {
     match (awaited_decision(contact), contact.session) {
         (Some(decision), _) => Some(format!("It waits until {decision}.")),
         (None, SessionStatus::Established) => None,

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::contact::awaited_decision;
 use super::lifetime::{WorkCost, span};
+use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
-use crate::engine::event::{ContactView, MessageView, SessionStatus};
+use crate::engine::event::{ContactView, MessageView, SessionStatus, WaitsFor};
 use crate::engine::price::Step;
 use crate::engine::settings::DEFAULT_HIGHEST_STEP;
 use crate::shell::api::{FillStatus, LineStatus, PriceStatus, StepsStatus, WaitingStatus};
@@ -18,13 +19,98 @@ pub(in crate::shell) struct AskedPrice {
     most: Step,
 }
 
-/// Whether something waits for a lower price.
+/// What holds a message of ours back that could leave otherwise: the price, or its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shell) enum PriceHold {
-    /// It does not.
-    None,
-    /// It does.
-    Waits,
+pub(in crate::shell) struct PriceHold {
+    asked: AskedPrice,
+    waits_for: WaitsFor,
+    limit: Limit,
+    look: Option<UnixSeconds>,
+}
+
+/// Whose limit keeps a message from being sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    /// That of its contact, which can be raised.
+    OfContact,
+    /// Its own, which stays as it is.
+    Own,
+}
+
+impl PriceHold {
+    /// What holds back this message to this contact; `None` if nothing of this kind does.
+    pub(in crate::shell) fn of(
+        price: PriceStatus,
+        message: &MessageView,
+        contact: &ContactView,
+    ) -> Option<Self> {
+        let told = contact.waits_for(message)?;
+        // It may be the request before it that is too dear.
+        let lifetime = contact.waiting_request().unwrap_or_default().max(message.lifetime);
+        let asked = AskedPrice::of_message(price, (lifetime, message.highest), contact);
+        // The price may have fallen since the node told.
+        let waits_for = if asked.is_too_high() { told } else { WaitsFor::Turn };
+        let limit = if message.highest.is_some() { Limit::Own } else { Limit::OfContact };
+        Some(Self { asked, waits_for, limit, look: contact.next_look })
+    }
+
+    /// What it waits for.
+    pub(in crate::shell) const fn waits_for(self) -> WaitsFor {
+        self.waits_for
+    }
+
+    /// What it costs and may cost.
+    pub(in crate::shell) const fn asked(self) -> AskedPrice {
+        self.asked
+    }
+
+    /// The least limit of the contact with which it leaves; `None` if no limit has it leave: it may be
+    /// paid for already, or its writer said one of its own.
+    pub(in crate::shell) fn freeing_limit(self) -> Option<Step> {
+        let is_raised = self.waits_for == WaitsFor::Price && self.limit == Limit::OfContact;
+        is_raised.then_some(self.asked.now)
+    }
+
+    /// `a lower price` or `its turn`, for what waits.
+    pub(in crate::shell) const fn what(self) -> &'static str {
+        match self.waits_for {
+            WaitsFor::Price => "a lower price",
+            WaitsFor::Turn => "its turn",
+        }
+    }
+
+    /// Why it waits, and when the node looks again: `a day costs 16 times the usual work now, at most
+    /// 8 times is allowed; the price is looked at again within 3 hours`, or `what is for this contact
+    /// leaves one by one, the next within 4 minutes`.
+    pub(in crate::shell) fn reason(self, now: UnixSeconds) -> String {
+        match self.waits_for {
+            WaitsFor::Price => format!("{}; {}", self.asked.excess(), looks(self.look, now)),
+            WaitsFor::Turn => one_by_one(self.look, now),
+        }
+    }
+}
+
+/// When the price is looked at again: `the price is looked at again within 3 hours`.
+pub(in crate::shell) fn looks(look: Option<UnixSeconds>, now: UnixSeconds) -> String {
+    let when = within(look, now).unwrap_or_else(|| "every few hours".to_owned());
+    format!("the price is looked at again {when}")
+}
+
+/// How what waits its turn leaves: `what is for this contact leaves one by one, the next within 4
+/// minutes`.
+pub(in crate::shell) fn one_by_one(look: Option<UnixSeconds>, now: UnixSeconds) -> String {
+    let when = within(look, now).unwrap_or_else(|| "within minutes".to_owned());
+    format!("what is for this contact leaves one by one, the next {when}")
+}
+
+/// `within 4 minutes`, of a time to come.
+fn within(look: Option<UnixSeconds>, now: UnixSeconds) -> Option<String> {
+    let minutes = look?.0.saturating_sub(now.0).div_ceil(60);
+    Some(match minutes {
+        0 | 1 => "within a minute".to_owned(),
+        2..=119 => format!("within {minutes} minutes"),
+        more => format!("within {} hours", more.div_ceil(60)),
+    })
 }
 
 impl AskedPrice {
@@ -48,21 +134,6 @@ impl AskedPrice {
         Self::of(price, lifetime, highest.or(contact.highest))
     }
 
-    /// The price that keeps a message of ours to this contact from being sent, if it waits for a
-    /// lower one.
-    pub(in crate::shell) fn holding_back(
-        price: PriceStatus,
-        message: &MessageView,
-        contact: &ContactView,
-    ) -> Option<Self> {
-        if !contact.holds_for_price(message) {
-            return None;
-        }
-        // It may be the request before it that is too dear.
-        let lifetime = contact.waiting_request().unwrap_or_default().max(message.lifetime);
-        Some(Self::of_message(price, (lifetime, message.highest), contact))
-    }
-
     /// The price of our request to this contact, while it has not left.
     pub(in crate::shell) fn of_request(price: PriceStatus, contact: &ContactView) -> Option<Self> {
         let has_not_left =
@@ -81,15 +152,19 @@ impl AskedPrice {
         self.most
     }
 
-    /// What is asked and what is allowed, for programs.
-    pub(in crate::shell) fn json(self, hold: PriceHold) -> Value {
-        let waits = hold == PriceHold::Waits;
-        json!({ "work": self.now.times(), "max_work": self.most.times(), "waits": waits })
+    /// What is asked and what is allowed, and what it waits for, for programs.
+    pub(in crate::shell) fn json(self, waits_for: Option<WaitsFor>) -> Value {
+        json!({
+            "work": self.now.times(),
+            "max_work": self.most.times(),
+            "waits": waits_for == Some(WaitsFor::Price),
+            "waits_for_turn": waits_for == Some(WaitsFor::Turn),
+        })
     }
 
-    /// Whether something that is looked at next will wait.
-    pub(in crate::shell) fn hold(self) -> PriceHold {
-        if self.is_too_high() { PriceHold::Waits } else { PriceHold::None }
+    /// What something will wait for that is looked at next.
+    pub(in crate::shell) fn hold(self) -> Option<WaitsFor> {
+        self.is_too_high().then_some(WaitsFor::Price)
     }
 
     /// Whether no more than the usual work is asked.
@@ -114,11 +189,7 @@ impl AskedPrice {
 
     /// `a day costs 16 times the usual work now, at most 8 times is allowed`
     pub(in crate::shell) fn excess(self) -> String {
-        if self.is_too_high() {
-            return format!("{}, at most {} is allowed", self.words(), most_work(self.most));
-        }
-        // Looked at after hours, so that not all who wait rush in together.
-        format!("{}, which is allowed: it leaves at the next look", self.words())
+        format!("{}, at most {} is allowed", self.words(), most_work(self.most))
     }
 
     /// Why an acknowledgement may not come: a contact who says nothing else pays what is usual for
@@ -168,9 +239,11 @@ pub(in crate::shell) fn steps(steps: StepsStatus) -> String {
     listed(&parts).unwrap_or_else(|| "the usual work".to_owned())
 }
 
-/// The same, as one figure among those of a network: it is not what a sender here pays.
-pub(in crate::shell) fn own_steps(asked: StepsStatus) -> String {
-    format!("this node's own room and line: {}", steps(asked))
+/// The same, as one figure among those of a network, where it is not what a sender here pays; `None`
+/// while it is the usual work: beside a price that others ask, that would only contradict it.
+pub(in crate::shell) fn own_steps(asked: StepsStatus) -> Option<String> {
+    let words = format!("of others, by its own room and line: {}", steps(asked));
+    (asked != StepsStatus::default()).then_some(words)
 }
 
 /// What is asked of a sender here beyond the usual work, and whether it is paid: `busy: you pay 4
@@ -187,10 +260,10 @@ pub(in crate::shell) fn busy(price: PriceStatus) -> Option<String> {
     Some(format!("busy: {words} is asked; you pay at most {most}, so what costs more waits"))
 }
 
-/// What of ours waits for a lower price: `2 messages, 1 message to be sent again, 1 contact request,
+/// What of ours is held back: `2 messages, 1 message to be sent again, 1 contact request,
 /// acknowledgements to 3 contacts`; `None` if nothing does.
-pub(in crate::shell) fn waiting(waiting: WaitingStatus) -> Option<String> {
-    let WaitingStatus { messages, retries, requests, answers } = waiting;
+pub(in crate::shell) fn held_back(held: WaitingStatus) -> Option<String> {
+    let WaitingStatus { messages, retries, requests, answers } = held;
     let counted = |count: usize, one: &str, more: &str| match count {
         0 => None,
         1 => Some(one.to_owned()),
@@ -315,9 +388,10 @@ mod tests {
         let line = StepsStatus { line: 1, ..StepsStatus::default() };
         assert_eq!(steps(line), "2 times the usual work to be passed on");
         assert_eq!(
-            own_steps(line),
-            "this node's own room and line: 2 times the usual work to be passed on"
+            own_steps(line).as_deref(),
+            Some("of others, by its own room and line: 2 times the usual work to be passed on")
         );
+        assert_eq!(own_steps(StepsStatus::default()), None);
     }
 
     #[test]
@@ -348,6 +422,24 @@ mod tests {
         assert_eq!((answers(0), answers(3)), (None, None));
         let told = answers(4).unwrap();
         assert!(told.starts_with("a day costs 16 times the usual work now: the ack"), "{told}");
+    }
+
+    #[test]
+    fn the_time_of_the_next_look_is_told_in_minutes_and_in_hours_where_these_are_many() {
+        let at =
+            |seconds: u64| within(Some(UnixSeconds(1_000 + seconds)), UnixSeconds(1_000)).unwrap();
+        let all = [0, 60, 61, 119 * 60, 119 * 60 + 1, 3 * 3_600, 3 * 3_600 + 1].map(at);
+        let minutes = ["within a minute", "within a minute", "within 2 minutes"];
+        assert_eq!(all[..3], minutes);
+        assert_eq!(
+            all[3..],
+            ["within 119 minutes", "within 2 hours", "within 3 hours", "within 4 hours"]
+        );
+        assert_eq!(
+            within(Some(UnixSeconds(1)), UnixSeconds(9)).as_deref(),
+            Some("within a minute")
+        );
+        assert_eq!(within(None, UnixSeconds(9)), None);
     }
 
     #[test]

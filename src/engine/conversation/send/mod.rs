@@ -14,7 +14,7 @@ use crate::engine::price::asking::one_by_one;
 use crate::engine::record::{EnvelopePurpose, MessageRecord, MessageState, OutgoingRecord, Record};
 use crate::engine::session::{Content, Payload, SealedBody, Session, SessionId};
 use crate::engine::settings::{NodeSettings, SyncPace};
-use crate::engine::turn::{ContactJob, ContactTimer, Job, Turn};
+use crate::engine::turn::{Aside, ContactJob, ContactTimer, Job, Turn};
 
 use super::Conversation;
 use super::handshake::{SealedOffer, SendingSession};
@@ -520,7 +520,7 @@ pub(in crate::engine) fn take_back_stay(
     for id in taken_back {
         if !is_to_be_sent(contact, turn, id) {
             let again = Job::Contact(contact, ContactJob::Retransmit(id));
-            turn.outbox.set_aside(contact, again);
+            turn.outbox.set_aside(contact, again, Aside::Turn);
         }
     }
     turn.outbox.line_up(contact);

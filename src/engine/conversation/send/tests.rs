@@ -7,13 +7,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::command::Reply;
 use crate::engine::conversation::tests::{Side, established, pair, settle};
-use crate::engine::conversation::{ContactCommand, PriceWaitTotals, add_waiting, tell_price_wait};
+use crate::engine::conversation::{ContactCommand, HeldBackTotals, add_held_back, tell_held_back};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Postage;
-use crate::engine::event::{SessionStatus, WaitingForPrice};
+use crate::engine::event::{HeldBack, SessionStatus};
 use crate::engine::price;
 use crate::engine::record::{ContactState, HoldReason, RETRANSMIT_FOR, Trust};
-use crate::engine::turn::{Job, Timer};
+use crate::engine::turn::{Aside, Job, Leave, Timer};
 
 /// The envelope of a job that there is a need for.
 fn begun(side: &mut Side, job: ContactJob) -> OutgoingRecord {
@@ -686,7 +686,7 @@ fn a_contact_may_have_a_limit_and_what_needs_the_session_of_an_offer_waits_until
     let contact = one.conversation.id;
     let job = Job::Contact(contact, ContactJob::SendNext);
     while one.workspace.outbox.pop().is_some() {}
-    one.workspace.outbox.set_aside(contact, job);
+    one.workspace.outbox.set_aside(contact, job, Aside::Offer);
     let offer = begun(&mut one, ContactJob::Offer);
     one.publish(&offer);
     assert_eq!(one.workspace.outbox.pop(), Some(job));
@@ -702,19 +702,20 @@ fn front_ends_are_told_what_waits_for_a_price_once_and_nothing_that_is_not_neede
     one.say("queued");
     let jobs = [ContactJob::SendNext, ContactJob::Retransmit(sent), ContactJob::Acknowledge];
     for job in jobs {
-        one.workspace.outbox.set_aside(contact, Job::Contact(contact, job));
+        one.workspace.outbox.set_aside(contact, Job::Contact(contact, job), Aside::Price);
     }
     assert_eq!(one.workspace.outbox.take_repriced().len(), 1);
-    one.turn(tell_price_wait);
+    one.turn(tell_held_back);
     let view = one.conversation.view();
     // Nothing came that could be acknowledged.
-    let told = [WaitingForPrice::Messages, WaitingForPrice::Again(sent)];
+    let told = [HeldBack::Messages, HeldBack::Again(sent)];
     assert!(view.waiting.iter().copied().eq(told), "{:?}", view.waiting);
-    let mut totals = PriceWaitTotals::default();
-    add_waiting(&one.conversation, &mut totals);
-    assert_eq!(totals, PriceWaitTotals { messages: 1, retries: 1, requests: 0, answers: 0 });
+    let (mut totals, mut in_line) = (HeldBackTotals::default(), HeldBackTotals::default());
+    add_held_back(&one.conversation, (&mut totals, &mut in_line));
+    assert_eq!(totals, HeldBackTotals { messages: 1, retries: 1, requests: 0, answers: 0 });
+    assert_eq!(in_line, HeldBackTotals::default());
     say_up_to(&mut one, "at any price", price::Step::MAX);
-    one.turn(tell_price_wait);
+    one.turn(tell_held_back);
     let view = one.conversation.view();
     assert_eq!((view.highest, view.waiting.len()), (None, 0), "all go along");
 }
@@ -733,7 +734,7 @@ fn a_message_takes_along_those_before_it_and_none_that_was_written_after_it() {
     let contact = one.conversation.id;
     let next = Job::Contact(contact, ContactJob::SendNext);
     while one.workspace.outbox.pop().is_some() {}
-    one.workspace.outbox.set_aside(contact, next);
+    one.workspace.outbox.set_aside(contact, next, Aside::Price);
     // More than the last one, though not more than the first.
     say_up_to(&mut one, "at twice the usual", usual.above());
     assert_eq!(one.workspace.outbox.aside(contact).count(), 0, "it is looked at again");
@@ -754,9 +755,9 @@ fn a_limit_of_a_contact_is_for_all_that_goes_to_it_and_frees_what_waits_at_once(
     let set_aside = |side: &mut Side| {
         while side.workspace.outbox.pop().is_some() {}
         for job in jobs {
-            side.workspace.outbox.set_aside(contact, Job::Contact(contact, job));
+            side.workspace.outbox.set_aside(contact, Job::Contact(contact, job), Aside::Price);
         }
-        side.turn(tell_price_wait);
+        side.turn(tell_held_back);
         assert_eq!(side.conversation.view().waiting.len(), jobs.len());
     };
     set_aside(&mut one);
@@ -768,7 +769,7 @@ fn a_limit_of_a_contact_is_for_all_that_goes_to_it_and_frees_what_waits_at_once(
     );
     assert!(jobs.iter().all(|job| most(&one, *job) == Some(least)));
     limit(&mut one, Some(price::Step::MAX));
-    one.turn(tell_price_wait);
+    one.turn(tell_held_back);
     let view = one.conversation.view();
     assert_eq!((view.highest, view.waiting.len()), (Some(price::Step::MAX), 0));
     assert!(jobs.iter().all(|job| most(&one, *job) == Some(price::Step::MAX)));
@@ -805,6 +806,38 @@ fn take_jobs(side: &mut Side) -> Vec<ContactJob> {
 
 fn hear_line(side: &mut Side, step: u8) {
     side.turn(|conversation, turn| take_back_stay(conversation, turn, price::Step::new(step)));
+}
+
+#[test]
+fn what_left_for_less_than_a_line_asks_is_lined_up_once_and_its_count_and_schedule_stay() {
+    let (mut one, _) = established(183);
+    let contact = one.conversation.id;
+    let id = lost(&mut one, "too cheap");
+    left_for(&mut one, id, 0);
+    let schedule = Timer::Contact(ContactTimer::Retransmit(id), contact);
+    let due = one.workspace.timers.due(schedule);
+    for _ in 0..3 {
+        hear_line(&mut one, 5);
+    }
+    assert_eq!(one.states[&id], MessageState::Unacknowledged);
+    let again = Job::Contact(contact, ContactJob::Retransmit(id));
+    assert!(one.workspace.outbox.aside(contact).eq([(again, Aside::Turn)]));
+    assert_eq!((one.workspace.timers.due(schedule), due.is_some()), (due, true));
+    let delivery = |side: &Side| side.conversation.sent.message(id).expect("held").delivery;
+    assert_eq!(delivery(&one).attempts, 1);
+    // Front ends are told that it waits its turn, and until when.
+    one.turn(tell_held_back);
+    let view = one.conversation.view();
+    assert!(view.in_line.iter().eq([&HeldBack::Again(id)]) && view.waiting.is_empty());
+    assert!(view.next_look.is_some());
+    // What is said meanwhile is the next that leaves.
+    assert_eq!(one.workspace.outbox.leave(contact), Leave::Alone);
+    // It is due by its schedule, too: it leaves once.
+    one.wait(Millis::from_secs(3_600));
+    let record = begun(&mut one, ContactJob::Retransmit(id));
+    one.publish(&record);
+    assert_eq!((take_jobs(&mut one), delivery(&one).attempts), (vec![], 2));
+    assert_eq!(one.states[&id], MessageState::Sent);
 }
 
 #[test]

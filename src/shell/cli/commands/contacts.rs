@@ -4,7 +4,8 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::trust;
-use crate::engine::event::{ContactView, SessionStatus};
+use crate::engine::env::UnixSeconds;
+use crate::engine::event::{ContactView, HeldBack, SessionStatus};
 use crate::shell::api::calls::{
     Changed, Comparison, ContactAcceptKey, ContactAdd, ContactBlock, ContactList, ContactRef,
     ContactRekey, ContactRemove, ContactRename, ContactSet, ContactShow, ContactUnblock,
@@ -87,7 +88,7 @@ async fn carry_out(
             let contact = client.call(ContactShow { contact: the(&name) }).await?;
             let status = client.call(Status {}).await?;
             let price = status.online.then_some(status.network.price);
-            CommandOutput::new(&contact, details(&contact, zone, price))
+            CommandOutput::new(&contact, details(&contact, (zone, clock::wall()), price))
         }
         ContactAction::Verify { name, words, digits } => {
             verify(client, the(&name), &name, (words, digits)).await?
@@ -165,11 +166,11 @@ async fn added(
     let asked = AskedPrice::of_request(status.network.price, contact).filter(|_| status.online);
     let words = match asked.filter(|asked| asked.is_too_high()) {
         Some(asked) => format!(
-            "added {name}. The contact request waits for a lower price: {}. A node that runs looks \
-             again every few hours; at this price it is sent at once: undertone contact max-work \
-             {typed} {}",
+            "added {name}. The contact request waits for a lower price: {}; while a node runs, {}. At \
+             this price it is sent at once: {}",
             asked.excess(),
-            asked.now().times(),
+            text::price::looks(contact.next_look, clock::wall()),
+            text::command::allow(&typed, asked.now()),
         ),
         None => {
             let sent = connect::when_sent(client);
@@ -239,15 +240,16 @@ fn line(contact: &Contact, zone: &TimeZone) -> String {
     format!("{short}  {mark} {name:<24}  {session}{price}{troubles}")
 }
 
-/// What waits for a lower price besides the request, and what may be paid, as a suffix to the session
-/// status, which says it of the request.
+/// What is held back besides the request, and what may be paid, as a suffix to the session status,
+/// which says it of the request.
 fn price(view: &ContactView) -> String {
-    let intro = match view.waiting_request() {
-        Some(_) => "with it",
-        None => "waiting for a lower price:",
-    };
-    let waiting = text::contact::waiting_besides_request(view);
-    let mut text = waiting.map(|what| format!(", {intro} {what}")).unwrap_or_default();
+    let mut text = String::new();
+    for (held, why) in [(&view.waiting, "waiting for a lower price"), (&view.in_line, "in line")] {
+        let has_request = held.iter().any(|what| matches!(what, HeldBack::Request(_)));
+        let intro = if has_request { "with it".to_owned() } else { format!("{why}:") };
+        let besides = text::contact::besides_request(held);
+        text.extend(besides.map(|what| format!(", {intro} {what}")));
+    }
     if let Some(highest) = view.highest {
         text.push_str(&format!(", at most {}", text::price::work(highest)));
     }
@@ -255,11 +257,13 @@ fn price(view: &ContactView) -> String {
 }
 
 /// Everything that is known of a contact, for people.
-fn details(view: &ContactView, zone: &TimeZone, price: Option<PriceStatus>) -> String {
+fn details(
+    view: &ContactView,
+    (zone, now): (&TimeZone, UnixSeconds),
+    price: Option<PriceStatus>,
+) -> String {
     let compare = trust::to_compare(view);
-    let waiting = text::contact::waiting(view);
-    let waiting =
-        waiting.map(|what| format!("\n  too dear       {what}: waiting for a lower price"));
+    let held = held_back(view, now);
     let most = match (view.highest, price.map(PriceStatus::usual_limit)) {
         (Some(own), _) => format!("at most {} for this contact", text::price::work(own)),
         (None, Some(usual)) => format!("at most {}, as usual", text::price::work(usual)),
@@ -279,10 +283,24 @@ fn details(view: &ContactView, zone: &TimeZone, price: Option<PriceStatus>) -> S
         view.key.fingerprint(),
         link_words(view),
         troubles(view, zone),
-        waiting.unwrap_or_default(),
+        held,
         text::trust::words(view.trust, zone),
         read_marks(view),
     )
+}
+
+/// What is held back, and when it is looked at next.
+fn held_back(view: &ContactView, now: UnixSeconds) -> String {
+    let mut text = String::new();
+    if let Some(what) = text::contact::held_back(&view.waiting) {
+        let looks = text::price::looks(view.next_look, now);
+        text.push_str(&format!("\n  too dear       {what}: waiting for a lower price; {looks}"));
+    }
+    if let Some(what) = text::contact::held_back(&view.in_line) {
+        let next = text::price::one_by_one(view.next_look, now);
+        text.push_str(&format!("\n  in line        {what}: {next}"));
+    }
+    text
 }
 
 /// Missing messages and a pending restore, as a suffix to the session status.
@@ -321,9 +339,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::engine::env::UnixSeconds;
     use crate::engine::envelope::Lifetime;
-    use crate::engine::event::WaitingForPrice;
     use crate::engine::id::MessageId;
     use crate::engine::price::Step;
     use crate::engine::record::Trust;
@@ -331,14 +347,14 @@ mod tests {
 
     #[test]
     fn a_line_of_the_list_says_all_that_waits_for_a_lower_price_and_the_limit_of_the_contact() {
-        let told = |session, waiting: &[WaitingForPrice], highest| {
+        let told = |session, waiting: &[HeldBack], highest| {
             let mut contact = contact(session, Trust::Unverified);
             contact.view.waiting = Arc::new(waiting.iter().copied().collect());
             contact.view.highest = highest;
             line(&contact, &TimeZone::UTC)
         };
-        let again = WaitingForPrice::Again(MessageId(1));
-        let ready = told(SessionStatus::Established, &[again, WaitingForPrice::Answers], None);
+        let again = HeldBack::Again(MessageId(1));
+        let ready = told(SessionStatus::Established, &[again, HeldBack::Answers], None);
         assert!(
             ready.ends_with(
                 "  session ready, waiting for a lower price: 1 message to be sent again, \
@@ -346,20 +362,31 @@ mod tests {
             ),
             "{ready}"
         );
-        let request = [WaitingForPrice::Request(Lifetime::Day), WaitingForPrice::Messages];
+        let request = [HeldBack::Request(Lifetime::Day), HeldBack::Messages];
         let request = told(SessionStatus::OfferQueued, &request, Some(Step::new(6)));
         let all = "request waits for a lower price, with it your messages, at most 64 times the \
                    usual work";
         assert!(request.ends_with(all), "{request}");
         let none = told(SessionStatus::Established, &[], None);
         assert!(none.ends_with("  session ready"), "{none}");
+        let mut in_line = contact(SessionStatus::Established, Trust::Unverified);
+        in_line.view.in_line = Arc::new([HeldBack::Messages].into());
+        in_line.view.next_look = Some(UnixSeconds(1_000 + 4 * 60));
+        let listed = line(&in_line, &TimeZone::UTC);
+        assert!(listed.ends_with("  session ready, in line: your messages"), "{listed}");
+        let page = details(&in_line, (&TimeZone::UTC, UnixSeconds(1_000)), None);
+        let row = "\n  in line        your messages: what is for this contact leaves one by one, the \
+                   next within 4 minutes\n";
+        assert!(page.contains(row) && !page.contains("too dear"), "{page}");
     }
 
     #[test]
     fn what_is_known_of_a_price_is_told_with_a_contact_and_that_nothing_is_without_a_node() {
         let mut contact = contact(SessionStatus::Established, Trust::Unverified);
         let busy = PriceStatus { day: 4, ..PriceStatus::default() };
-        let page = |contact: &Contact, price| details(contact, &TimeZone::UTC, price);
+        let page = |contact: &Contact, price| {
+            details(contact, (&TimeZone::UTC, UnixSeconds(1_000)), price)
+        };
         let usual = page(&contact, Some(busy));
         assert!(usual.contains("\n  work           at most 8 times the usual work, as usual\n"));
         assert!(usual.contains("\n  price          a day costs 16 times the usual work now\n"));

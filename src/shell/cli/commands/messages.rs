@@ -17,6 +17,7 @@ use crate::shell::client::{Client, CreateStore};
 use crate::shell::failure::{Failure, shell_word};
 use crate::shell::os::clock;
 use crate::shell::text::command;
+use crate::shell::text::price::PriceHold;
 
 /// `undertone history ..`
 pub(super) async fn history(global: &GlobalArgs, args: HistoryArgs) -> Result<(), Failure> {
@@ -162,15 +163,23 @@ async fn carry_out(
         }
         MessageAction::Retry { id } => {
             let message = client.call(MessageRetry { message: MessageRef(id) }).await?;
+            let contact = client.call(ContactShow { contact: message.contact.into() }).await?;
+            let status = client.call(Status {}).await?;
+            let hold = PriceHold::of(status.network.price, &message, &contact);
             let short = message.id.short();
-            let words = if message.waits_for_price {
-                format!(
-                    "queued {short} again. It waits for a lower price; at any price it is sent at \
-                     once: undertone contact max-work {} 256",
-                    command::contact(&message.with, global.identity.as_deref())
-                )
-            } else {
-                format!("queued {short} again. It is sent {}", connect::when_sent(client))
+            let words = match hold {
+                Some(hold) => {
+                    let name = command::contact(&message.with, global.identity.as_deref());
+                    let frees = hold.freeing_limit().map(|limit| command::allow(&name, limit));
+                    let frees = frees.map(|allow| format!("; sent at once: {allow}"));
+                    format!(
+                        "queued {short} again. It waits for {}: {}{}",
+                        hold.what(),
+                        hold.reason(clock::wall()),
+                        frees.unwrap_or_default()
+                    )
+                }
+                None => format!("queued {short} again. It is sent {}", connect::when_sent(client)),
             };
             CommandOutput::new(&message, words)
         }

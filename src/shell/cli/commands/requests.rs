@@ -2,15 +2,18 @@
 
 use serde_json::json;
 
-use crate::engine::event::WaitingForPrice;
+use crate::engine::envelope::Lifetime;
+use crate::engine::event::WaitsFor;
 use crate::shell::api::Request;
-use crate::shell::api::calls::{RequestAccept, RequestDecline, RequestList};
+use crate::shell::api::calls::{RequestAccept, RequestDecline, RequestList, Status};
 use crate::shell::cli::args::{GlobalArgs, RequestAction};
 use crate::shell::cli::connect;
 use crate::shell::cli::output::CommandOutput;
 use crate::shell::client::{Client, CreateStore};
 use crate::shell::failure::Failure;
+use crate::shell::os::clock;
 use crate::shell::text::command;
+use crate::shell::text::price::{self, AskedPrice};
 
 /// `undertone request ..`
 pub(super) async fn run(global: &GlobalArgs, action: RequestAction) -> Result<(), Failure> {
@@ -33,14 +36,24 @@ async fn carry_out(
         RequestAction::Accept { key, name } => {
             let contact = client.call(RequestAccept { request: key, name }).await?;
             let name = &contact.petname;
-            let words = if contact.waiting.contains(&WaitingForPrice::Answers) {
-                format!(
-                    "accepted {name}. Your answer waits for a lower price; at any price it is sent at \
-                     once: undertone contact max-work {} 256",
-                    command::contact(name, identity.as_deref())
-                )
-            } else {
-                format!("accepted {name}. Your answer is sent {}", connect::when_sent(client))
+            let words = match contact.answers_wait_for() {
+                Some(WaitsFor::Price) => {
+                    let price = client.call(Status {}).await?.network.price;
+                    let asked = AskedPrice::of(price, Lifetime::default(), contact.highest);
+                    let typed = command::contact(name, identity.as_deref());
+                    format!(
+                        "accepted {name}. Your answer waits for a lower price: {}; sent at once: {}",
+                        price::looks(contact.next_look, clock::wall()),
+                        command::allow(&typed, asked.now())
+                    )
+                }
+                Some(WaitsFor::Turn) => format!(
+                    "accepted {name}. Your answer waits its turn: {}",
+                    price::one_by_one(contact.next_look, clock::wall())
+                ),
+                None => {
+                    format!("accepted {name}. Your answer is sent {}", connect::when_sent(client))
+                }
             };
             CommandOutput::new(&contact, words)
         }

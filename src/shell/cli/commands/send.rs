@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
+use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::{Lifetime, Postage};
-use crate::engine::event::{Direction, SessionStatus};
+use crate::engine::event::{Direction, SessionStatus, WaitsFor};
 use crate::engine::id::MessageId;
 use crate::engine::price::Step;
 use crate::engine::record::{HoldReason, MessageState, Trust};
@@ -30,7 +31,7 @@ use crate::shell::rpc::link::silent;
 use crate::shell::text::command;
 use crate::shell::text::lifetime::{self, WorkCost};
 use crate::shell::text::message_state;
-use crate::shell::text::price::{self, AskedPrice, PriceHold};
+use crate::shell::text::price::{self, AskedPrice};
 
 /// Arguments of `undertone send`: recipient, text, postage, and the state to wait for.
 #[derive(Clone)]
@@ -40,7 +41,9 @@ pub(super) struct SendArgs {
     pub(super) lifetime: Lifetime,
     pub(super) max_work: Option<Step>,
     pub(super) wait: WaitFor,
-    pub(super) timeout: DurationArg,
+    /// How long to wait; the usual time, and on while the message only waits its turn, if nothing was
+    /// said.
+    pub(super) timeout: Option<DurationArg>,
 }
 
 /// `undertone send ..`
@@ -55,7 +58,7 @@ pub(super) async fn run(
         Some(text) => text.to_owned(),
     };
     let begun = Instant::now();
-    let limit = args.timeout.0;
+    let limit = args.timeout.map_or(USUAL_WAIT, |given| given.0);
     // Whatever the limit of the wait: what was stored is to be said as stored.
     let accepted_within = limit.max(ACCEPTED_WITHIN);
     let options = online(store(global, CreateStore::No)?, &network.clone().into(), Stay::Brief);
@@ -76,6 +79,8 @@ pub(super) async fn run(
         client: &client,
         accepted_by: begun + accepted_within,
         deadline: begun + limit,
+        // A limit that a person gave is a limit.
+        latest: begun + if args.timeout.is_some() { limit } else { limit + LONGEST_TURN },
         name: command::contact(&args.contact, global.identity.as_deref()),
         format,
     };
@@ -108,6 +113,8 @@ struct Sending<'a> {
     accepted_by: Instant,
     /// The end of the wait for its state.
     deadline: Instant,
+    /// The end of the wait for one that only waits its turn.
+    latest: Instant,
     /// The contact, as commands name them.
     name: String,
     format: OutputFormat,
@@ -131,7 +138,7 @@ impl Sending<'_> {
         let Postage { lifetime: life, highest: max_work } = postage;
         let price = AskedPrice::of_message(figures.price, (life, max_work), &contact);
         if self.format == OutputFormat::Text {
-            say_price(&figures, (life, price), &self.name);
+            say_price(&figures, (life, price, max_work), &self.name);
         }
         let send = MessageSend { contact: contact.id.into(), text, life, max_work };
         let sent = self.call(send).await.map_err(|failure| unknown(failure, &self.name))?;
@@ -141,7 +148,9 @@ impl Sending<'_> {
             message: sent.id,
             state: MessageState::Queued,
             not_for_long: false,
-            hold: PriceHold::None,
+            hold: behind_others(&contact, max_work).filter(|_| !price.is_too_high()),
+            next_look: contact.next_look,
+            own_limit: max_work,
             price,
             trust: contact.trust,
             session: contact.session,
@@ -155,29 +164,54 @@ impl Sending<'_> {
         }
     }
 
-    /// Waits until the message has the wanted state, has ended without it, or the time is over.
+    /// Waits until the message has the wanted state, has ended without it, or the time is over. What
+    /// only waits its turn is waited for longer, unless a person said how long.
     async fn follow(
         &self,
         mut progress: SendProgress,
         contact: &Contact,
     ) -> Result<SendOutcome, Failure> {
-        let message = MessageRef::from(progress.message);
+        let mut deadline = self.deadline;
         loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
+            if let Some(done) = self.follow_until(deadline, &mut progress).await? {
+                return Ok(done);
+            }
+            self.look_at_the_end(deadline, &mut progress, contact).await?;
+            if let Some(done) = progress.end()? {
+                return Ok(done);
+            }
+            if !progress.leaves_in_turn() || deadline >= self.latest {
+                return Err(progress.too_late());
+            }
+            if self.format == OutputFormat::Text && deadline == self.deadline {
+                output::print_message(&progress.turn_words());
+            }
+            deadline = (Instant::now() + USUAL_WAIT).min(self.latest);
+        }
+    }
+
+    /// Waits until the message has the wanted state, has ended without it, or this time has come.
+    async fn follow_until(
+        &self,
+        deadline: Instant,
+        progress: &mut SendProgress,
+    ) -> Result<Option<SendOutcome>, Failure> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                break;
+                return Ok(None);
             }
             let wait = MessageWait {
-                message: message.clone(),
+                message: MessageRef::from(progress.message),
                 state: progress.wanted(),
                 timeout_s: left.as_secs().saturating_add(1).min(MAX_WAIT),
             };
-            match timeout_at(self.deadline, self.client.call(wait)).await {
-                Err(_) => break,
+            match timeout_at(deadline, self.client.call(wait)).await {
+                Err(_) => return Ok(None),
                 Ok(Ok(waited)) => {
                     progress.note(&waited.message);
                     if let Some(done) = progress.end()? {
-                        return Ok(done);
+                        return Ok(Some(done));
                     }
                 }
                 // The next node knows the message by its id.
@@ -185,14 +219,23 @@ impl Sending<'_> {
                 Ok(Err(failure)) => return Err(progress.accepted(failure)),
             }
         }
-        // What did not happen follows from the last that is known.
+    }
+
+    /// Notes the last that is known: what did not happen follows from it.
+    async fn look_at_the_end(
+        &self,
+        deadline: Instant,
+        progress: &mut SendProgress,
+        contact: &Contact,
+    ) -> Result<(), Failure> {
+        let message = MessageRef::from(progress.message);
         let asked = async {
             let message = self.client.call(MessageShow { message }).await?;
             let contact = self.client.call(ContactShow { contact: contact.id.into() }).await?;
             let status = self.client.call(Status {}).await?;
             Ok((message, contact, status))
         };
-        let asked = timeout_at(self.deadline + LAST_LOOK, asked).await;
+        let asked = timeout_at(deadline + LAST_LOOK, asked).await;
         let (message, contact, status) = asked
             .unwrap_or_else(|_| Err(silent("nothing was sent")))
             .map_err(|failure| progress.accepted(failure))?;
@@ -200,10 +243,9 @@ impl Sending<'_> {
         (progress.session, progress.peers) = (contact.session, status.network.peers);
         let postage = (message.lifetime, message.highest);
         progress.price = AskedPrice::of_message(status.network.price, postage, &contact);
-        match progress.end()? {
-            Some(done) => Ok(done),
-            None => Err(progress.too_late()),
-        }
+        progress.own_limit = message.highest;
+        progress.next_look = contact.next_look;
+        Ok(())
     }
 
     /// A call on the way to an accepted message.
@@ -213,10 +255,20 @@ impl Sending<'_> {
     }
 }
 
+/// What a message waits for that comes after others to its contact, unless it takes these along.
+fn behind_others(contact: &Contact, own_limit: Option<Step>) -> Option<WaitsFor> {
+    let are_any = !contact.waiting.is_empty() || !contact.in_line.is_empty();
+    (are_any && own_limit.is_none()).then_some(WaitsFor::Turn)
+}
+
 /// Says what the message costs before anything is sent: where more than the usual work is asked, and
 /// to a person who would wait for the work. At the floor and the price of the node that searches, and
 /// as fast as it was when it last did.
-fn say_price(figures: &NetworkStatus, (lifetime, asked): (Lifetime, AskedPrice), name: &str) {
+fn say_price(
+    figures: &NetworkStatus,
+    (lifetime, asked, own_limit): (Lifetime, AskedPrice, Option<Step>),
+    name: &str,
+) {
     let rate = if figures.rate == 0 { miner::speed() } else { figures.rate };
     let cost = WorkCost::of(lifetime, figures.floor_bits, figures.price.of(lifetime), rate);
     if !asked.is_usual() {
@@ -225,9 +277,9 @@ fn say_price(figures: &NetworkStatus, (lifetime, asked): (Lifetime, AskedPrice),
     if asked.is_too_high() {
         let most = price::work(asked.most());
         output::print_message(&format!(
-            "the message waits for a lower price: at most {most} is allowed. A node that runs looks \
-             again every few hours; at any price it is sent at once: {}",
-            at_any_price(name)
+            "the message waits for a lower price: at most {most} is allowed. While a node runs, {}; {}",
+            price::looks(None, wall()),
+            way_out(asked, own_limit, name)
         ));
     } else if std::io::stderr().is_terminal()
         && cost.seconds().is_none_or(|seconds| seconds > LONG_SECONDS)
@@ -237,9 +289,17 @@ fn say_price(figures: &NetworkStatus, (lifetime, asked): (Lifetime, AskedPrice),
     }
 }
 
-/// The command after which whatever goes to a contact is sent at any price.
-fn at_any_price(name: &str) -> String {
-    format!("undertone contact max-work {name} 256")
+/// How a message leaves at the price that is asked now.
+fn way_out(asked: AskedPrice, own_limit: Option<Step>, name: &str) -> String {
+    match own_limit {
+        // No limit of its contact changes that.
+        Some(_) => format!(
+            "its own --max-work stays as it is: cancel it and send it with {}, to have it sent at \
+             once",
+            asked.now().times()
+        ),
+        None => format!("at this price it is sent at once: {}", command::allow(name, asked.now())),
+    }
 }
 
 /// What is known of a message when the node that was to accept it did not answer.
@@ -268,8 +328,12 @@ struct SendProgress {
     state: MessageState,
     /// Whether it was sent for less than is asked, so that not all nodes hold it.
     not_for_long: bool,
-    /// Whether the node says that it waits for a lower price.
-    hold: PriceHold,
+    /// What holds it back, as the node says.
+    hold: Option<WaitsFor>,
+    /// When the node looks at the price of what is held back next.
+    next_look: Option<UnixSeconds>,
+    /// The limit that was said with it.
+    own_limit: Option<Step>,
     /// What it costs, and may cost.
     price: AskedPrice,
     trust: Trust,
@@ -292,7 +356,7 @@ impl SendProgress {
         if let Direction::Outgoing(state) = message.direction {
             self.state = state;
             self.not_for_long = message.is_not_for_long(wall());
-            self.hold = if message.waits_for_price { PriceHold::Waits } else { PriceHold::None };
+            self.hold = message.waits_for;
         }
     }
 
@@ -335,15 +399,35 @@ impl SendProgress {
         })
     }
 
-    /// Whether it is not sent, or not again, because more is asked than may be paid: so the node
-    /// says, or it has not looked yet and will find.
-    fn price_hold(&self) -> PriceHold {
+    /// What holds it back: so the node says, or it has not looked yet and will find. The price may have
+    /// fallen since the node said that it is too high.
+    fn price_hold(&self) -> Option<WaitsFor> {
         let is_next = self.state == MessageState::Queued && price::is_under_way(self.session);
-        if is_next && self.hold == PriceHold::None { self.price.hold() } else { self.hold }
+        match self.hold {
+            None if is_next => self.price.hold(),
+            Some(WaitsFor::Price) => self.price.hold().or(Some(WaitsFor::Turn)),
+            Some(WaitsFor::Turn) | None => self.hold,
+        }
     }
 
     fn waits_for_price(&self) -> bool {
-        self.price_hold() == PriceHold::Waits
+        self.price_hold() == Some(WaitsFor::Price)
+    }
+
+    fn waits_its_turn(&self) -> bool {
+        self.price_hold() == Some(WaitsFor::Turn)
+    }
+
+    /// Whether it only waits its turn to reach the pool: nobody knows how long what is there waits for
+    /// its contact.
+    fn leaves_in_turn(&self) -> bool {
+        let is_too_cheap = self.not_for_long && self.wait == WaitFor::Sent;
+        self.waits_its_turn() && (is_too_cheap || !self.has_left())
+    }
+
+    fn turn_words(&self) -> String {
+        let next = price::one_by_one(self.next_look, wall());
+        format!("the message waits its turn: {next}. Ctrl+C stops waiting, and it stays queued")
     }
 
     fn held(&self) -> Failure {
@@ -398,9 +482,9 @@ impl SendProgress {
         Failure::new(FailureCode::NotSent, text)
     }
 
-    /// The time is over: what did not happen follows from the state that the message has.
-    fn too_late(&self) -> Failure {
-        let has_left = match self.state {
+    /// Whether it is in the network, or was.
+    const fn has_left(&self) -> bool {
+        match self.state {
             MessageState::Queued
             | MessageState::Mining
             | MessageState::Failed
@@ -409,33 +493,49 @@ impl SendProgress {
             | MessageState::Unacknowledged
             | MessageState::Delivered
             | MessageState::Read => true,
-        };
+        }
+    }
+
+    /// The time is over, and this kept the message from being sent; `None` if it is none of these.
+    fn kept_back(&self) -> Option<Failure> {
+        if self.has_left() {
+            return None;
+        }
         // The fault is on this side then, and no longer wait would mend it.
-        if !has_left && self.peers == 0 {
+        if self.peers == 0 {
             let text = FailureText {
                 what: "no peer could be reached",
                 why: "no peer answered, or no --peer was given",
                 safe: QUEUED,
                 next: "add --peer MULTIADDR",
             };
-            return Failure::new(FailureCode::NoRelay, text);
+            return Some(Failure::new(FailureCode::NoRelay, text));
         }
-        if !has_left && self.waits_for_price() {
-            return self.too_dear();
+        Some(match self.price_hold()? {
+            WaitsFor::Price => self.too_dear(),
+            WaitsFor::Turn => self.in_line(),
+        })
+    }
+
+    /// The time is over: what did not happen follows from the state that the message has.
+    fn too_late(&self) -> Failure {
+        if let Some(failure) = self.kept_back() {
+            return failure;
         }
         if self.not_for_long && self.wait == WaitFor::Sent {
             return self.not_for_long();
         }
         let what = match self.wait {
-            _ if !has_left => "the message was not sent in time",
+            _ if !self.has_left() => "the message was not sent in time",
             WaitFor::Read => "the message was not read in time",
             WaitFor::Queued | WaitFor::Sent | WaitFor::Delivered => {
                 "the message was not acknowledged in time"
             }
         };
         let again = format!(
-            "a node that runs looks at the price every few hours; at any price it is sent at once: {}",
-            at_any_price(&self.name)
+            "while a node runs, {}; {}",
+            price::looks(self.next_look, wall()),
+            self.way_out()
         );
         let answers = self.price.answers_wait().map(|why| format!("; {why}")).unwrap_or_default();
         let unanswered = format!("it was sent, and no acknowledgement has arrived yet{answers}");
@@ -449,8 +549,8 @@ impl SendProgress {
                 (NOT_HELD, "it is saved here, and is sent again while a node runs")
             }
             MessageState::Sent | MessageState::Unacknowledged if self.waits_for_price() => (
-                "it was sent, no acknowledgement has arrived yet, and it waits for a lower price to \
-                 be sent again",
+                "it was sent, no acknowledgement has arrived yet, and a further copy waits for a \
+                 lower price",
                 again.as_str(),
             ),
             MessageState::Sent | MessageState::Unacknowledged => (
@@ -480,16 +580,33 @@ impl SendProgress {
         let text = FailureText {
             what: "the message was not sent in time: it waits for a lower price",
             why: &self.price.excess(),
-            safe: "the message is queued here; a node that runs looks at the price again every few \
-                   hours, and sends it",
+            safe: &format!(
+                "the message is queued here; while a node runs, {}, and it leaves when it may",
+                price::looks(self.next_look, wall())
+            ),
             next: &format!(
-                "wait; or have it sent at any price, as all to this contact from now on: {}; or \
-                 cancel it: undertone message cancel {}",
-                at_any_price(&self.name),
+                "wait; or {}; or cancel it: undertone message cancel {}",
+                self.way_out(),
                 self.message.short()
             ),
         };
         Failure::new(FailureCode::WaitsForPrice, text)
+    }
+
+    fn way_out(&self) -> String {
+        way_out(self.price, self.own_limit, &self.name)
+    }
+
+    /// The time is over, and others to the contact leave before it.
+    fn in_line(&self) -> Failure {
+        let text = FailureText {
+            what: "the message was not sent in time: it waits its turn",
+            why: &price::one_by_one(self.next_look, wall()),
+            safe: "the message is queued here, its price is allowed, and it is sent automatically \
+                   while a node runs",
+            next: &self.show(),
+        };
+        Failure::new(FailureCode::WaitsForTurn, text)
     }
 
     /// The time is over, and the message is in the network without having paid what is asked.
@@ -522,6 +639,12 @@ fn no_read_marks(name: &str) -> Failure {
 /// Work that takes more seconds than this is announced before it begins. A guess: less is no wait.
 const LONG_SECONDS: u64 = 2;
 
+/// How long a message is waited for if nothing was said.
+const USUAL_WAIT: Duration = Duration::from_secs(60);
+
+/// How much longer one is waited for that only waits its turn. A guess: time for a dozen before it.
+const LONGEST_TURN: Duration = Duration::from_secs(3_600);
+
 /// The least time in which a node may accept a message. A guess: a node that runs answers within
 /// milliseconds, a busy disk takes longer.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(3);
@@ -542,7 +665,9 @@ mod tests {
             message: MessageId(0x1a2b_3c4d_5e6f_7081),
             state,
             not_for_long: false,
-            hold: PriceHold::None,
+            hold: None,
+            next_look: None,
+            own_limit: None,
             price: AskedPrice::of(PriceStatus::default(), Lifetime::Day, None),
             trust: Trust::Unverified,
             session: SessionStatus::Established,
@@ -598,20 +723,27 @@ mod tests {
             "a day costs 16 times the usual work now, at most 8 times is allowed"
         );
         assert!(failure.next.contains("cancel 1a2b3c4d"), "{}", failure.next);
-        assert!(failure.next.contains(": undertone contact max-work ben 256;"), "{}", failure.next);
+        // The least that has it sent, and none where no limit of the contact does.
+        assert!(failure.next.contains(": undertone contact max-work ben 16;"), "{}", failure.next);
+        let own = SendProgress { own_limit: Some(Step::new(3)), ..queued(None) }.too_late();
+        assert!(own.next.contains("send it with 16") && !own.next.contains("contact max-work"));
         // For `--wait queued` it is no failure, and is told.
         let data = SendProgress { wait: WaitFor::Queued, ..waits }.reached().unwrap().data;
-        assert_eq!(data["price"], json!({ "work": 16, "max_work": 8, "waits": true }));
+        assert_eq!(
+            data["price"],
+            json!({ "work": 16, "max_work": 8, "waits": true, "waits_for_turn": false })
+        );
         // What was sent, and is too dear to be sent again, says that it was sent, and waits.
         let again = SendProgress {
-            hold: PriceHold::Waits,
+            hold: Some(WaitsFor::Price),
+            price: AskedPrice::of(busy, Lifetime::Day, None),
             ..progress(WaitFor::Delivered, MessageState::Sent, 1)
         };
         let again = again.too_late();
         assert_eq!(again.code(), Some(FailureCode::AckTimeout));
         assert!(
             again.why.contains("waits for a lower price")
-                && again.safe.contains("contact max-work ben 256")
+                && again.safe.contains("contact max-work ben 16")
         );
         // The contact may not pay as much for the acknowledgement.
         let unheard = SendProgress {
@@ -620,11 +752,41 @@ mod tests {
         };
         let why = unheard.too_late().why;
         assert!(why.contains("the acknowledgement waits for a lower price, too"), "{why}");
+        // The price has fallen since the node said that it is too high.
+        let fallen = SendProgress { hold: Some(WaitsFor::Price), ..queued(Some(Step::new(4))) };
+        assert_eq!(fallen.too_late().code(), Some(FailureCode::WaitsForTurn));
         // What may be paid, and what waits for something else, does not wait for the price.
         let paid = queued(Some(Step::new(4)));
         assert_eq!(paid.too_late().code(), Some(FailureCode::AckTimeout));
         let session = SendProgress { session: SessionStatus::None, ..queued(None) };
         assert!(session.too_late().why.contains("no session"));
+    }
+
+    #[test]
+    fn what_only_waits_its_turn_is_not_called_too_dear_and_no_limit_is_offered_for_it() {
+        let waits = SendProgress {
+            hold: Some(WaitsFor::Turn),
+            next_look: Some(UnixSeconds(wall().0 + 170)),
+            price: AskedPrice::of(
+                PriceStatus { day: 1, ..PriceStatus::default() },
+                Lifetime::Day,
+                None,
+            ),
+            ..progress(WaitFor::Sent, MessageState::Queued, 3)
+        };
+        assert!(
+            waits.waits_its_turn() && !waits.waits_for_price() && waits.end().unwrap().is_none()
+        );
+        let failure = waits.too_late();
+        assert_eq!(failure.code(), Some(FailureCode::WaitsForTurn));
+        assert_eq!(failure.exit() as u8, 6);
+        assert!(failure.why.ends_with("leaves one by one, the next within 3 minutes"));
+        assert!(!failure.next.contains("max-work") && !failure.what.contains("price"));
+        let data = SendProgress { wait: WaitFor::Queued, ..waits }.reached().unwrap().data;
+        assert_eq!(
+            data["price"],
+            json!({ "work": 2, "max_work": 8, "waits": false, "waits_for_turn": true })
+        );
     }
 
     #[test]

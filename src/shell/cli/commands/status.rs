@@ -126,9 +126,10 @@ fn words(report: &StatusReport) -> String {
         None => "off".to_owned(),
     };
     let clock = network.clock().map_or_else(|| "not compared yet".to_owned(), clock_skew::words);
+    let asks = price::own_steps(network.steps).map(|steps| format!("asks     {steps}\n"));
     let mut text = format!(
         "node     running, network {}\npeers    {}\npool     {} of {}, {}\n\
-         room     {}\nline     {}\nasks     {}\nfloor    2^{}\njunk     {cover}\nqueued   {}\n\
+         room     {}\nline     {}\n{}floor    2^{}\njunk     {cover}\nqueued   {}\n\
          clock    {clock}\ncatch-up {} fetched from peers",
         network.network,
         network.peers,
@@ -137,7 +138,7 @@ fn words(report: &StatusReport) -> String {
         envelopes(network.pool_items as u64),
         price::fill(network.fill),
         price::line(network.line),
-        price::own_steps(network.steps),
+        asks.unwrap_or_default(),
         network.floor_bits,
         network.queued,
         envelopes(network.caught_up),
@@ -145,8 +146,11 @@ fn words(report: &StatusReport) -> String {
     if let Some(busy) = price::busy(network.price) {
         text.push_str(&format!("\nprice    {busy}"));
     }
-    if let Some(waiting) = price::waiting(network.waiting) {
+    if let Some(waiting) = price::held_back(network.waiting) {
         text.push_str(&format!("\nwaiting  for a lower price: {waiting}"));
+    }
+    if let Some(in_line) = price::held_back(network.in_line) {
+        text.push_str(&format!("\nin line  leaving one by one: {in_line}"));
     }
     for address in &network.listening {
         text.push_str("\nlisten   ");
@@ -185,8 +189,8 @@ mod tests {
     fn room_line_and_price_are_told_and_the_price_only_where_it_is_not_the_usual() {
         let calm = told(network());
         assert!(
-            calm.contains("\nasks     this node's own room and line: the usual work\n")
-                && !calm.contains("price"),
+            // What it asks is not what it pays: beside a price "the usual work" would contradict it.
+            !calm.contains("asks") && !calm.contains("price"),
             "{calm}"
         );
         let busy = told(NetworkStatus {
@@ -199,7 +203,7 @@ mod tests {
         for row in [
             "room     6 hours 1% full, a day 88%, a week 0%",
             "line     16 envelopes per second at most, 47% of two minutes left",
-            "asks     this node's own room and line: 8 times the usual work for a day, 2 times to be passed on",
+            "asks     of others, by its own room and line: 8 times the usual work for a day, 2 times to be passed on",
             "price    busy: 16 times the usual work for a day is asked; you pay at most 8 times, so what \
              costs more waits",
         ] {

@@ -36,7 +36,7 @@ mod tests;
 use crossterm::event::KeyEvent;
 
 use crate::engine::env::UnixSeconds;
-use crate::engine::event::Direction;
+use crate::engine::event::{Direction, WaitsFor};
 use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
@@ -340,12 +340,12 @@ impl Model {
         self.directory.unsent().max(self.node.queued())
     }
 
-    /// Whether a message of ours that has not left waits for a lower price.
-    pub(super) fn has_too_dear(&self) -> bool {
+    /// Whether a message of ours that has not left waits for this.
+    pub(super) fn is_held_back(&self, why: WaitsFor) -> bool {
         let is_unsent =
             |direction| matches!(direction, Direction::Outgoing(state) if state.is_unsent());
         self.directory.any_message(|contact, message| {
-            is_unsent(message.direction) && contact.holds_for_price(message)
+            is_unsent(message.direction) && contact.waits_for(message) == Some(why)
         })
     }
 

@@ -9,7 +9,7 @@ use crate::engine::sync::ClockSkew;
 use crate::shell::api::{NetworkStatus, Persistence};
 use crate::shell::text::clock_skew::SkewDoubt;
 use crate::shell::text::lifetime::WorkCost;
-use crate::shell::text::price::AskedPrice;
+use crate::shell::text::price::{AskedPrice, PriceHold};
 
 /// The process in which the node of an interface runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,13 +79,13 @@ impl NodeReport {
         self.network.as_ref().map_or(DEFAULT_HIGHEST_STEP, |network| network.price.usual_limit())
     }
 
-    /// The price that keeps a message of ours to this contact from being sent, if one does.
+    /// What holds a message of ours to this contact back, if its price or its turn does.
     pub(in crate::shell::ui) fn holding_back(
         &self,
         message: &MessageView,
         contact: &ContactView,
-    ) -> Option<AskedPrice> {
-        AskedPrice::holding_back(self.network.as_ref()?.price, message, contact)
+    ) -> Option<PriceHold> {
+        PriceHold::of(self.network.as_ref()?.price, message, contact)
     }
 
     /// The fate of messages that have not left this machine when the person leaves, in a few words.

@@ -95,7 +95,10 @@ impl Model {
         let most = price::work(highest.unwrap_or(self.node.usual_limit()));
         let asked = self.node.asked(chat.lifetime, highest);
         let asked = asked.filter(|asked| !asked.is_usual());
-        let is_freed = limit.is_some() && !chat.contact.waiting.is_empty();
+        let usual = self.node.usual_limit();
+        let is_more = highest.unwrap_or(usual) > chat.contact.highest.unwrap_or(usual);
+        let view = &chat.contact.view;
+        let is_freed = is_more && !(view.waiting.is_empty() && view.in_line.is_empty());
         let now = match asked {
             Some(asked) if asked.is_too_high() => format!("; messages wait: {}", asked.brief()),
             _ if is_freed => "; what waits is sent".to_owned(),

@@ -111,8 +111,10 @@ fn contact_detail(
     );
     let marks = contact::read_marks(chat.contact);
     text.push_str(&format!("\nRead marks {marks}."));
-    let waiting = contact::waiting(chat.contact);
+    let waiting = contact::held_back(&chat.contact.waiting);
     text.extend(waiting.map(|what| format!("\nWaiting for a lower price: {what}.")));
+    let in_line = contact::held_back(&chat.contact.in_line);
+    text.extend(in_line.map(|what| format!("\nIn line, leaving one by one: {what}.")));
     text.extend(missing(chat).map(|missing| format!("\n{missing}.")));
     text.extend(restored(chat, zone).map(|restored| format!("\n{restored}.")));
     let name = UntrustedText::new(chat.contact.petname.clone()).sanitize_for_label();

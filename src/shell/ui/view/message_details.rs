@@ -5,7 +5,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use crate::engine::env::UnixSeconds;
-use crate::engine::event::{Direction, MessageView};
+use crate::engine::event::{Direction, MessageView, WaitsFor};
 use crate::engine::id::MessageId;
 use crate::engine::record::MessageState;
 
@@ -16,7 +16,7 @@ use crate::shell::calendar::Civil;
 use crate::shell::text::contact;
 use crate::shell::text::lifetime::{self, WorkCost};
 use crate::shell::text::message_state;
-use crate::shell::text::price::AskedPrice;
+use crate::shell::text::price::{AskedPrice, PriceHold};
 
 /// Draws the page about one message.
 pub(super) fn why(
@@ -120,12 +120,14 @@ fn next(
     (message, now): (&MessageView, MessageState),
 ) -> String {
     let zone = &model.options.zone;
-    if let Some(asked) = model.node.holding_back(message, chat.contact) {
-        return waiting_for_price(asked, now);
+    let hold = model.node.holding_back(message, chat.contact);
+    // What is in the pool for its life needs no other copy: that is told beside it.
+    if let Some(hold) = hold.filter(|_| now != MessageState::Sent) {
+        return held_back(hold, now, model.status.now);
     }
     match now {
         MessageState::Queued => {
-            if let Some(waits) = contact::held_back(chat.contact) {
+            if let Some(waits) = contact::obstacle(chat.contact) {
                 return format!("{waits} c cancels it.");
             }
             let cost = model.node.cost(message.lifetime).map(WorkCost::words);
@@ -145,7 +147,15 @@ fn next(
             let answers =
                 asked.and_then(AskedPrice::answers_wait).map(|why| format!("Note: {why}. "));
             let (until, answers) = (until.unwrap_or_default(), answers.unwrap_or_default());
-            format!("{until}{answers}{}", again(message, zone))
+            let again = match hold {
+                Some(hold) => format!(
+                    "A further copy, in case this one is lost, waits for {}: {}. ",
+                    hold.what(),
+                    hold.reason(model.status.now)
+                ),
+                None => again(message, zone),
+            };
+            format!("{until}{answers}{again}")
         }
         MessageState::Unacknowledged => format!(
             "{}R sends it again now; the contact sees it only once. A late acknowledgement still counts.",
@@ -156,19 +166,22 @@ fn next(
     }
 }
 
-/// What is said of a message for which the price is too high.
-fn waiting_for_price(asked: AskedPrice, now: MessageState) -> String {
-    let (what, then) = if now.is_unsent() {
+/// What is said of a message that is held back.
+fn held_back(hold: PriceHold, state: MessageState, now: UnixSeconds) -> String {
+    let (what, then) = if state.is_unsent() {
         ("It waits", "c cancels it.")
     } else {
         ("It is to be sent again, and waits", "A late acknowledgement still counts.")
     };
-    format!(
-        "{what} for a lower price: {}. This is looked at again every few hours. /work {} sends it now. \
-         {then}",
-        asked.excess(),
-        asked.now().times()
-    )
+    let frees = match (hold.waits_for(), hold.freeing_limit()) {
+        (WaitsFor::Price, Some(limit)) => format!("/work {} sends it now. ", limit.times()),
+        (WaitsFor::Price, None) => "Its own limit stays as it is. ".to_owned(),
+        (WaitsFor::Turn, _) if state == MessageState::Unacknowledged => {
+            "R sends it again now. ".to_owned()
+        }
+        (WaitsFor::Turn, _) => String::new(),
+    };
+    format!("{what} for {}: {}. {frees}{then}", hold.what(), hold.reason(now))
 }
 
 /// The end of automatic retransmission, if there is any.

@@ -12,7 +12,7 @@ use super::status_bar::share;
 use super::theme::Theme;
 use super::transcript::{ViewState, mining_words};
 use super::wrap::{cut, grouped, wrap};
-use crate::shell::api::{CoverStatus, Persistence};
+use crate::shell::api::{CoverStatus, NetworkStatus, Persistence};
 use crate::shell::text::{clock_skew, price, size};
 
 /// Columns before a figure.
@@ -32,6 +32,21 @@ pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, 
     let note = wrap(note, width.saturating_sub(2));
     rows.extend(note.into_iter().map(|row| Line::styled(format!(" {row}"), theme.quiet())));
     super::read(frame, state, area, rows);
+}
+
+/// What is asked, paid and held back, where anything is.
+fn prices(network: &NetworkStatus, width: usize, rows: &mut Vec<String>) {
+    let waiting = price::held_back(network.waiting);
+    let in_line = price::held_back(network.in_line);
+    let all = [
+        ("Asks", price::own_steps(network.steps)),
+        ("Price", price::busy(network.price)),
+        ("Waiting", waiting.map(|what| format!("for a lower price: {what}"))),
+        ("In line", in_line.map(|what| format!("leaving one by one: {what}"))),
+    ];
+    for (name, words) in all {
+        rows.extend(words.into_iter().flat_map(|words| figure(name, &words, width)));
+    }
 }
 
 fn figures(model: &Model, width: usize) -> Vec<String> {
@@ -73,13 +88,7 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
     }
     rows.extend(figure("Room", &price::fill(network.fill), width));
     rows.extend(figure("Line", &price::line(network.line), width));
-    rows.extend(figure("Asks", &price::own_steps(network.steps), width));
-    if let Some(busy) = price::busy(network.price) {
-        rows.extend(figure("Price", &busy, width));
-    }
-    if let Some(waiting) = price::waiting(network.waiting) {
-        rows.extend(figure("Waiting", &format!("for a lower price: {waiting}"), width));
-    }
+    prices(network, width, &mut rows);
     let floor = format!("2^{} tries for a lifetime of 1 day", network.floor_bits);
     rows.extend(figure("Floor", &floor, width));
     let work = match network.mining {

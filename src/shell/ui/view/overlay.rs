@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear};
 
 use crate::engine::envelope::Lifetime;
+use crate::engine::event::WaitsFor;
 use crate::engine::id::IdentityId;
 use crate::engine::text::UntrustedText;
 
@@ -254,8 +255,11 @@ fn leaving(model: &Model, state: &mut ViewState, others: usize, frame: &mut Fram
 /// The time that leaving would wait, if it is known: the work of a day's lifetime for each.
 fn wait_words(model: &Model) -> String {
     // Nobody knows how long a price stays high.
-    if model.unsent() > 0 && model.has_too_dear() {
+    if model.unsent() > 0 && model.is_held_back(WaitsFor::Price) {
         return ", which may take hours: the network is busy".to_owned();
+    }
+    if model.unsent() > 0 && model.is_held_back(WaitsFor::Turn) {
+        return ", which may take minutes each: they leave one by one".to_owned();
     }
     let seconds = model.node.cost(Lifetime::Day).and_then(WorkCost::seconds).unwrap_or_default();
     let unsent = u64::try_from(model.unsent()).unwrap_or(u64::MAX);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use ratatui::text::{Line, Span};
 
-use crate::engine::event::{Direction, MessageView};
+use crate::engine::event::{Direction, MessageView, WaitsFor};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::record::MessageState;
 
@@ -19,7 +19,7 @@ use super::wrap::{fit, wrap};
 use crate::shell::calendar::Civil;
 use crate::shell::text::lifetime::{WorkCost, span};
 use crate::shell::text::message_state;
-use crate::shell::text::price::AskedPrice;
+use crate::shell::text::price::PriceHold;
 
 /// Columns of a name beside its messages.
 const NAME_COLUMNS: usize = 8;
@@ -396,8 +396,11 @@ impl TranscriptLayout<'_> {
     /// The note on a message of ours that is under way, or was not sent or acknowledged.
     fn progress(&self, message: &MessageView) -> Option<String> {
         let Direction::Outgoing(state) = message.direction else { return None };
-        if let Some(asked) = self.model.node.holding_back(message, self.chat.contact) {
-            return Some(self.waiting_for_price(asked, state));
+        if let Some(hold) = self.model.node.holding_back(message, self.chat.contact) {
+            return match hold.waits_for() {
+                WaitsFor::Price => Some(self.waiting_for_price(hold, state)),
+                WaitsFor::Turn => self.waiting_for_turn(hold, state),
+            };
         }
         match state {
             MessageState::Queued if !self.chat.is_ready() => {
@@ -420,18 +423,49 @@ impl TranscriptLayout<'_> {
     }
 
     /// The note on a message for which the price is too high, shorter where there is less room.
-    fn waiting_for_price(&self, asked: AskedPrice, state: MessageState) -> String {
+    fn waiting_for_price(&self, hold: PriceHold, state: MessageState) -> String {
+        let asked = hold.asked();
         let (now, most) = (asked.now().times(), asked.most().times());
-        let (waits, brief) = if state.is_unsent() {
-            ("waits for a lower price", "waits")
-        } else {
-            ("waits for a lower price to be sent again", "waits to be sent again")
+        let (waits, brief) = match state {
+            // The promise of its mark stands.
+            MessageState::Sent => {
+                ("a further copy waits for a lower price", "a further copy waits")
+            }
+            MessageState::Unacknowledged => {
+                ("waits for a lower price to be sent again", "waits to be sent again")
+            }
+            MessageState::Queued
+            | MessageState::Mining
+            | MessageState::Delivered
+            | MessageState::Read
+            | MessageState::Failed
+            | MessageState::Cancelled => ("waits for a lower price", "waits"),
         };
-        let long = format!("{waits}: {}. /work {now} sends it now", asked.excess());
+        let frees = |words: &str| {
+            let limit = hold.freeing_limit();
+            limit.map(|limit| format!(". /work {} {words}", limit.times())).unwrap_or_default()
+        };
+        let long = format!("{waits}: {}{}", asked.excess(), frees("sends it now"));
         let brief =
-            format!("{brief}: {now} times the usual work, {most} allowed. /work {now} sends it");
+            format!("{brief}: {now} times the usual work, {most} allowed{}", frees("sends it"));
         let room = self.width.saturating_sub(NOTE_COLUMNS);
         if long.len() <= room * 2 { long } else { brief }
+    }
+
+    /// The note on a message that waits its turn; none on one that is in the pool for its life.
+    fn waiting_for_turn(&self, hold: PriceHold, state: MessageState) -> Option<String> {
+        let next = hold.reason(self.model.status.now);
+        match state {
+            MessageState::Queued | MessageState::Mining => Some(format!("waits its turn: {next}")),
+            MessageState::Unacknowledged => {
+                Some(format!("waits its turn to be sent again: {next}. /retry sends it now"))
+            }
+            MessageState::Sent
+            | MessageState::Delivered
+            | MessageState::Read
+            | MessageState::Failed
+            | MessageState::Cancelled => None,
+        }
     }
 }
 

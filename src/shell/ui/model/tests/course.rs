@@ -1,7 +1,7 @@
 //! Tests of lifetimes, states and delivery, and of the words for them.
 
 use super::*;
-use crate::engine::event::WaitingForPrice;
+use crate::engine::event::HeldBack;
 use crate::engine::price::Step;
 use crate::engine::sync::ClockSkew;
 use crate::shell::api::calls::ContactSet;
@@ -128,7 +128,7 @@ fn choosing_a_limit_of_work_says_what_is_asked_and_whether_messages_wait() {
 #[test]
 fn a_limit_that_is_high_enough_says_that_what_waits_is_sent_and_no_other_does() {
     let mut model = chatting();
-    limits(&mut model, None, &[WaitingForPrice::Answers]);
+    limits(&mut model, None, &[HeldBack::Answers]);
     let price = PriceStatus { day: 4, ..PriceStatus::default() };
     let figures = NetworkStatus { floor_bits: 21, price, ..status::tests::network() };
     model.on_event(Event::Network(figures));
@@ -141,7 +141,7 @@ fn a_limit_that_is_high_enough_says_that_what_waits_is_sent_and_no_other_does() 
 }
 
 /// The node tells of another limit of the contact, and of what waits.
-fn limits(model: &mut Model, highest: Option<Step>, waiting: &[WaitingForPrice]) {
+fn limits(model: &mut Model, highest: Option<Step>, waiting: &[HeldBack]) {
     let mut contact = model.directory.chat(MIRA).expect("a chat").contact.clone();
     contact.view.highest = highest;
     contact.view.waiting = std::sync::Arc::new(waiting.iter().copied().collect());

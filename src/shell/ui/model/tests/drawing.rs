@@ -10,7 +10,7 @@ use ratatui::backend::TestBackend;
 use super::super::super::view::{ViewState, view};
 use super::*;
 use crate::engine::crypto::sas::{Half, SasWord};
-use crate::engine::event::{SasHalf, WaitingForPrice};
+use crate::engine::event::{HeldBack, SasHalf};
 use crate::engine::price::Step;
 use crate::engine::record::{HoldReason, VerificationMethod};
 use crate::shell::api::calls::{Comparison, Page};
@@ -105,13 +105,13 @@ fn any_message(what: u8, id: u64, text: String) -> MessageView {
     message
 }
 
-/// What waits for a lower price, out of a number.
-fn waiting(what: u8) -> Arc<BTreeSet<WaitingForPrice>> {
+/// What is held back, out of a number.
+fn held_back(what: u8) -> Arc<BTreeSet<HeldBack>> {
     let all = [
-        WaitingForPrice::Request(Lifetime::Day),
-        WaitingForPrice::Messages,
-        WaitingForPrice::Again(MessageId(u64::from(what))),
-        WaitingForPrice::Answers,
+        HeldBack::Request(Lifetime::Day),
+        HeldBack::Messages,
+        HeldBack::Again(MessageId(u64::from(what))),
+        HeldBack::Answers,
     ];
     let chosen = all.into_iter().enumerate().filter(|(bit, _)| what >> bit & 1 == 1);
     Arc::new(chosen.map(|(_, one)| one).collect())
@@ -127,7 +127,9 @@ fn any_contact(what: u8, id: u64, text: &str) -> Contact {
         read_receipts: what > 100,
         restored: (id > 4).then_some(UnixSeconds(u64::from(what))),
         highest: (what > 200).then(|| Step::new(what % 10)),
-        waiting: waiting(what),
+        waiting: held_back(what),
+        in_line: held_back(what.rotate_left(4)),
+        next_look: (what > 30).then(|| UnixSeconds(id.wrapping_mul(u64::from(what)))),
         ..view
     };
     Contact { view, unread: u64::from(what % 4) }
@@ -183,7 +185,7 @@ fn answered(what: u8, id: u64, text: String) -> Result<AnyReply, Failure> {
         }
         4 => {
             let view = any_message(what, id, text);
-            let items = vec![Message { view, with: String::new(), waits_for_price: false }; 3];
+            let items = vec![Message { view, with: String::new(), waits_for: None }; 3];
             AnyReply::Search(Page { items, more: true })
         }
         5 => AnyReply::ContactAdd(any_contact(what, id, &text)),
@@ -211,6 +213,12 @@ fn network(what: u8, id: u64, text: String) -> NetworkStatus {
             retries: 1,
             requests: usize::MAX,
             answers: 0,
+        },
+        in_line: WaitingStatus {
+            messages: 0,
+            retries: usize::MAX,
+            requests: 2,
+            answers: usize::from(what),
         },
         cover_per_minute: Some(f64::NAN),
         cover: if what > 128 { CoverStatus::Rests } else { CoverStatus::Runs },

@@ -82,6 +82,8 @@ fn contact_view(id: ContactId, petname: &str, link: SessionStatus) -> ContactVie
         restored: None,
         highest: None,
         waiting: std::sync::Arc::default(),
+        in_line: std::sync::Arc::default(),
+        next_look: None,
     }
 }
 
@@ -110,7 +112,7 @@ fn message(id: u64, contact: ContactId, direction: Direction) -> MessageView {
 }
 
 fn heard(view: MessageView) -> Event {
-    Event::Message(Message { view, with: "mira".to_owned(), waits_for_price: false })
+    Event::Message(Message { view, with: "mira".to_owned(), waits_for: None })
 }
 
 fn arrives(id: u64, contact: ContactId) -> Event {
@@ -148,11 +150,8 @@ enum Older {
 /// The answer to a call for a part of a history, with older messages before it or without.
 fn part(messages: Vec<MessageView>, older: Older) -> AnyReply {
     let older = older == Older::Some;
-    let items = messages.into_iter().map(|view| Message {
-        view,
-        with: "mira".to_owned(),
-        waits_for_price: false,
-    });
+    let items =
+        messages.into_iter().map(|view| Message { view, with: "mira".to_owned(), waits_for: None });
     AnyReply::History(HistoryPart { items: items.collect(), older, newer: false })
 }
 

@@ -5,11 +5,8 @@ use crate::shell::api::calls::{Page, Search as SearchCall};
 use crate::shell::ui::model::search::SeekStep;
 
 fn found(messages: Vec<MessageView>) -> AnyReply {
-    let items = messages.into_iter().map(|view| Message {
-        view,
-        with: "mira".to_owned(),
-        waits_for_price: false,
-    });
+    let items =
+        messages.into_iter().map(|view| Message { view, with: "mira".to_owned(), waits_for: None });
     AnyReply::Search(Page { items: items.collect(), more: false })
 }
 
