@@ -6,7 +6,9 @@ use std::path::Path;
 
 use crate::engine::command::CommandError;
 use crate::engine::crypto::invite::InviteError;
-use crate::shell::archive::{ArchiveError, ArchiveLabel, LabelFault};
+use crate::shell::archive::{
+    ArchiveError, ArchiveLabel, ArchiveObstacle, FileCondition, LabelFault,
+};
 use crate::shell::backup::BackupError;
 use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
 use crate::shell::net::NetError;
@@ -250,6 +252,7 @@ impl From<ArchiveError> for Failure {
         let (code, why, next) = match &error {
             ArchiveError::Store(error) => archive_store(error),
             ArchiveError::Label(fault) => archive_label(*fault),
+            ArchiveError::Obstacle(obstacle) => archive_obstacle(obstacle),
             ArchiveError::OtherNetwork { of, wanted } => (
                 FailureCode::ArchiveNetwork,
                 format!(
@@ -265,7 +268,7 @@ impl From<ArchiveError> for Failure {
                     of.floor.bits(),
                 ),
             ),
-            ArchiveError::BelowFloor { below, all, floor, salvaged: _ } => (
+            ArchiveError::BelowFloor { below, all, floor, file: _ } => (
                 FailureCode::ArchiveNetwork,
                 format!(
                     "it does not say of which network it is, and a floor of {} bits is above the work \
@@ -276,7 +279,7 @@ impl From<ArchiveError> for Failure {
                  folder: --home DIR"
                     .to_owned(),
             ),
-            ArchiveError::Overflows { over, all, wanted, before, salvaged: _ } => {
+            ArchiveError::Overflows { over, all, wanted, before, file: _ } => {
                 let (was, with) = match before {
                     Some(before) => (
                         format!("; it had {} places before", before.places()),
@@ -297,13 +300,22 @@ impl From<ArchiveError> for Failure {
                 )
             }
         };
-        let mended = error.salvaged().map(|saved| {
-            format!("; its file was damaged, and {saved} envelopes were recovered into a new one")
-        });
-        let safe = format!("nothing was removed from the archive{}", mended.unwrap_or_default());
+        let damaged = match error.file() {
+            FileCondition::Whole => "",
+            FileCondition::Damaged => {
+                "; its file is damaged and was left as it is: a start that goes on mends it"
+            }
+        };
+        let safe = format!("nothing was removed from the archive{damaged}");
         let what = "the archive was not opened";
         Self::new(code, FailureText { what, why: &why, safe: &safe, next: &next })
     }
+}
+
+fn archive_obstacle(obstacle: &ArchiveObstacle) -> (FailureCode, String, String) {
+    let next = "move that out of the way, or choose another folder: --home DIR; or hold envelopes in \
+                memory: --pool SIZE";
+    (FailureCode::Archive, obstacle.words().to_owned(), next.to_owned())
 }
 
 fn archive_label(fault: LabelFault) -> (FailureCode, String, String) {
@@ -523,7 +535,7 @@ mod tests {
                 all: 600,
                 wanted,
                 before,
-                salvaged: None,
+                file: FileCondition::Whole,
             })
         };
         let known = overflows(Some(label(10 << 30)));
@@ -542,12 +554,12 @@ mod tests {
             all: 257,
             wanted: label(688_128),
             before: None,
-            salvaged: Some(257),
+            file: FileCondition::Damaged,
         });
         assert_eq!(
             damaged.safe,
-            "nothing was removed from the archive; its file was damaged, and 257 envelopes were \
-             recovered into a new one"
+            "nothing was removed from the archive; its file is damaged and was left as it is: a \
+             start that goes on mends it"
         );
         let unknown = overflows(None);
         assert!(unknown.why.ends_with("would have to go"), "{}", unknown.why);

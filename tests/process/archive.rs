@@ -295,13 +295,19 @@ fn an_archive_that_names_no_network_is_that_of_the_first_start_that_it_fits_and_
     assert!(!said.contains("pool 0 envelopes"), "{said}");
 }
 
-/// What a relay says to a person of the archive in its home, until it listens.
+/// What a relay says to a person of the archive in its home, until it listens and what was mended
+/// counts as told.
 fn said(home: &Home, network: &Network) -> String {
     let mut command = home.bare(&["relay", "run", "--archive", "64MiB", "--listen", LISTEN]);
     command.args(network.flags());
     let file = home.path(&crate::support::unique("said"));
     let relay = Running::start(command, &file, None);
     relay.wait_for("its address", |line| line.starts_with("listening on").then_some(()));
+    let until = crate::support::deadline();
+    while home.path("home/archive/mended.json").exists() {
+        assert!(!crate::support::left(until).is_zero(), "the note stays: {}", relay.errors());
+        std::thread::yield_now();
+    }
     assert_eq!(relay.end("TERM"), Some(0));
     relay.errors()
 }
@@ -380,30 +386,99 @@ fn whatever_became_of_an_archive_is_said_in_a_sentence() {
 }
 
 #[test]
-fn a_refused_start_leaves_a_damaged_archive_alone_or_says_that_it_mended_it_and_the_next_does_too()
-{
+fn a_refused_start_leaves_an_archive_as_it_is_whatever_became_of_its_file_and_its_label() {
     let network = Network::new();
     let home = Home::new();
     let held = fill(&home, &network, 230);
     let mut bytes = fs::read(file(&home)).expect("the file");
     bytes[..1024].fill(0);
     fs::write(file(&home), bytes).expect("written");
-    let before = contents(&home);
+    let label = home.path("home/archive/label.json");
+    let named = fs::read(&label).expect("a label");
+    let higher = ["--network", network.name(), "--floor", "30"];
     let other = ["--network", "other", "--floor", "4"];
-    let error = refused(&home, &other, &["--archive", "64MiB"]);
-    assert_eq!(error["code"], "archive_network");
-    assert!(contents(&home) == before, "nothing was changed");
-    let recovered = format!("{held} envelopes were recovered into a new");
-    // Its new file is whole, and nobody has gone on with it yet.
-    for _ in 0..2 {
-        let error = refused(&home, &network.flags(), &["--archive", "688128"]);
-        assert_eq!(error["code"], "archive_size");
-        says(&error, "safe", &format!("its file was damaged, and {recovered} one"));
+    let size = ["--archive", "64MiB"];
+    let ours = network.flags();
+    for (is_named, flags, more, code) in [
+        (true, &other[..], &size[..], "archive_network"),
+        (true, &ours, &["--archive", "688128"], "archive_size"),
+        (false, &ours, &["--archive", "688128"], "archive_size"),
+        (false, &higher, &size, "archive_network"),
+        (false, &higher, &[], "archive_network"),
+    ] {
+        if is_named {
+            fs::write(&label, &named).expect("written");
+        } else {
+            drop(fs::remove_file(&label));
+        }
+        let before = contents(&home);
+        let error = refused(&home, flags, more);
+        assert_eq!(error["code"], code, "{error}");
+        assert!(contents(&home) == before, "nothing was changed");
+        if flags != other {
+            says(&error, "safe", "its file is damaged and was left as it is");
+        }
     }
+    // What it tells once it may start is one number, told until it ran for two seconds.
+    let recovered = format!("was damaged: {held} envelopes were recovered into a new file");
+    let soon = Relay::start(&home, &network);
+    assert_eq!((soon.held(), &soon.taken["unnamed"]), (held, &true.into()));
+    soon.process.kill();
+    drop(soon);
     let text = said(&home, &network);
-    assert!(text.contains(&format!("was damaged: {recovered} file")), "{text}");
+    assert!(text.contains(&recovered), "{text}");
     let text = said(&home, &network);
     assert!(!text.contains("damaged: "), "{text}");
+}
+
+#[test]
+fn whatever_stands_in_the_place_of_an_archive_is_named_at_the_start_and_in_status() {
+    let network = Network::new();
+    let belongs = |name: &str, is: &str, what: &str| {
+        let home = Home::new();
+        let folder = home.path("home/archive");
+        let path = folder.join(name);
+        fs::create_dir_all(if name.is_empty() { home.path("home") } else { path.clone() })
+            .expect("made");
+        if name.is_empty() {
+            fs::write(&folder, "a file").expect("written");
+        }
+        for folder in [home.path("home"), folder].into_iter().filter(|folder| folder.is_dir()) {
+            let private = fs::Permissions::from_mode(0o700);
+            fs::set_permissions(folder, private).expect("made private");
+        }
+        let path = path.display().to_string();
+        let told = format!(
+            "{:?} is {is}, and {what} of an archive belongs there",
+            path.trim_end_matches('/')
+        );
+        let error = refused(&home, &network.flags(), &["--archive", "64MiB"]);
+        assert_eq!((&error["code"], &error["exit"]), (&"archive".into(), &1.into()));
+        says(&error, "reason", &told);
+        says(&error, "hint", "move that out of the way");
+        let status = home.ask(&["status"]);
+        says(&status, "archive_trouble", &told);
+        assert!(status["archive_bytes"].is_null());
+        let relay = run(&home, &network.flags(), &["--pool", "1MiB"]);
+        let room =
+            relay.wait_for_json("its room", |line| (line["type"] == "room").then(|| line.clone()));
+        says(&room, "unused", &format!("cannot be used: {told}"));
+        assert_eq!(relay.end("TERM"), Some(0));
+    };
+    belongs("", "a file", "the folder");
+    belongs("envelopes.db", "a folder", "a file");
+    belongs("mended.json", "a folder", "a file");
+}
+
+#[test]
+fn an_archive_that_holds_nothing_and_lost_its_label_is_not_taken_without_a_word() {
+    let network = Network::new();
+    let home = Home::new();
+    drop(said(&home, &network));
+    fs::remove_file(home.path("home/archive/label.json")).expect("removed");
+    let text = said(&home, &Network::new());
+    assert!(text.contains("the archive did not say of which network it is"), "{text}");
+    assert!(!said(&Home::new(), &network).contains("did not say"), "a new one");
 }
 
 #[test]

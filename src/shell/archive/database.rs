@@ -4,6 +4,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 use serde::{Deserialize, Serialize};
 
@@ -34,27 +35,85 @@ impl Found {
     }
 }
 
-/// Opens the database in `dir`. Makes one if there is none or one of an earlier version, and
-/// salvages one that is damaged; either is noted before the old file goes.
-pub(super) fn attach(dir: &Path, most_pages: u64) -> Result<(Connection, Found), StoreError> {
+/// Where the database lies that a connection has open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// In its place.
+    Published,
+    /// Beside it, until [`publish`] puts it there: whatever is in its place is as it was found.
+    Staged,
+}
+
+/// A database that was opened or made, and in what state the one before it was found.
+pub(super) struct Attached {
+    pub(super) connection: Connection,
+    pub(super) found: Found,
+    pub(super) standing: Standing,
+}
+
+/// Opens the database in `dir` without changing a byte of it. In the place of one that is missing,
+/// of an earlier version or damaged it makes another one beside it, with all that can be read of a
+/// damaged one.
+///
+/// The connection writes nothing back when it is closed, until [`keep_changes`] lets it.
+pub(super) fn attach(dir: &Path, most_pages: u64) -> Result<Attached, StoreError> {
     let path = dir.join(DATABASE_FILE);
+    let staged = |connection, found| Ok(Attached { connection, found, standing: Standing::Staged });
     if files::presence(&path)? == FilePresence::Missing {
-        renew(dir, most_pages)?;
-        return Ok((open(&path, most_pages)?, Found::Whole));
+        return staged(build(dir, most_pages)?, Found::Whole);
     }
     if is_outdated(&path) {
-        note::write(dir, Found::Outdated);
-        renew(dir, most_pages)?;
-        return Ok((open(&path, most_pages)?, Found::Outdated));
+        return staged(build(dir, most_pages)?, Found::Outdated);
     }
     match open(&path, most_pages) {
-        Ok(connection) => Ok((connection, Found::Whole)),
+        Ok(connection) => {
+            Ok(Attached { connection, found: Found::Whole, standing: Standing::Published })
+        }
         Err(error) if is_damage(&error) => {
-            let saved = salvage(dir, most_pages)?;
-            Ok((open(&path, most_pages)?, Found::Salvaged(saved)))
+            let (connection, saved) = salvage(dir, most_pages)?;
+            staged(connection, Found::Salvaged(saved))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether there is a database in `dir`.
+pub(super) fn presence(dir: &Path) -> Result<FilePresence, StoreError> {
+    files::presence(&dir.join(DATABASE_FILE))
+}
+
+/// Whether a write-ahead log lies beside the database, which opening it would begin.
+pub(super) fn log_presence(dir: &Path) -> FilePresence {
+    let found = files::presence(&dir.join(format!("{DATABASE_FILE}{LOG}")));
+    found.unwrap_or(FilePresence::Present)
+}
+
+/// Removes what looking at a database left in `dir`, once its connection is closed: a database that
+/// was not published, and the log if there was none before.
+pub(super) fn leave(dir: &Path, log_before: FilePresence) {
+    let log = dir.join(format!("{DATABASE_FILE}{LOG}"));
+    let is_new = log_before == FilePresence::Missing;
+    let is_empty = log.symlink_metadata().is_ok_and(|metadata| metadata.len() == 0);
+    let removed = remove_unpublished(dir)
+        .and_then(|()| if is_new && is_empty { files::remove_leftover(&log) } else { Ok(()) });
+    if removed.is_err() {
+        tracing::debug!("what looking at the archive left could not be removed");
+    }
+}
+
+/// Removes a database that never got its place.
+pub(super) fn remove_unpublished(dir: &Path) -> Result<(), StoreError> {
+    let name = format!("{DATABASE_FILE}{UNPUBLISHED}");
+    ["", LOG, JOURNAL]
+        .into_iter()
+        .try_for_each(|end| files::remove_leftover(&dir.join(format!("{name}{end}"))))
+}
+
+/// The names of the database and of all that lies beside it.
+pub(super) fn own_files() -> Vec<String> {
+    let ends = ["", LOG, JOURNAL];
+    let named = |start: String| ends.map(|end| format!("{start}{end}"));
+    [named(DATABASE_FILE.to_owned()), named(format!("{DATABASE_FILE}{UNPUBLISHED}"))].concat()
 }
 
 /// Whether a file says in its first bytes that it is an archive of an earlier version: whatever
@@ -110,9 +169,9 @@ fn in_uri(path: &Path) -> String {
     text
 }
 
-/// Replaces a damaged database by a fresh one with all that can be read of it; returns how many
-/// envelopes that is. A crash at any moment leaves one of the two.
-pub(super) fn salvage(dir: &Path, most_pages: u64) -> Result<u64, StoreError> {
+/// Makes a database beside a damaged one, with all that can be read of that; also says how many
+/// envelopes that is. The damaged one stays as it is until [`publish`] replaces it.
+pub(super) fn salvage(dir: &Path, most_pages: u64) -> Result<(Connection, u64), StoreError> {
     let (old, log) = (dir.join(DATABASE_FILE), dir.join(format!("{DATABASE_FILE}{LOG}")));
     let fresh = build(dir, most_pages.max(pages_to_save(&[&old, &log])))?;
     let mut saved = 0;
@@ -132,12 +191,7 @@ pub(super) fn salvage(dir: &Path, most_pages: u64) -> Result<u64, StoreError> {
         Some(_) => fresh.execute_batch("COMMIT").or_else(|_| fresh.execute_batch("ROLLBACK"))?,
     }
     let saved: i64 = fresh.query_row("SELECT count(*) FROM envelope", [], |row| row.get(0))?;
-    fresh.close().map_err(|(_, error)| error)?;
-    let saved = saved.cast_unsigned();
-    // Before: once the damaged file is gone, nothing else says that it was.
-    note::write(dir, Found::Salvaged(saved));
-    publish(dir)?;
-    Ok(saved)
+    Ok((fresh, saved.cast_unsigned()))
 }
 
 /// Pages for all that can be saved of these files, whatever size is asked for: which envelopes have
@@ -146,12 +200,6 @@ pub(super) fn salvage(dir: &Path, most_pages: u64) -> Result<u64, StoreError> {
 fn pages_to_save(files: &[&Path]) -> u64 {
     let bytes = files.iter().filter_map(|file| Some(file.symlink_metadata().ok()?.len()));
     most_pages(bytes.fold(0, u64::saturating_add).saturating_mul(2))
-}
-
-/// Replaces whatever is there by an empty database.
-pub(super) fn renew(dir: &Path, most_pages: u64) -> Result<(), StoreError> {
-    build(dir, most_pages)?.close().map_err(|(_, error)| error)?;
-    publish(dir)
 }
 
 /// Adds one envelope; returns 1 if it was not there.
@@ -166,12 +214,9 @@ fn save(fresh: &Connection, place: i64, bytes: &[u8], before: u64) -> rusqlite::
 }
 
 /// Makes a database with an empty table, beside the place where [`publish`] puts it.
-fn build(dir: &Path, most_pages: u64) -> Result<Connection, StoreError> {
-    let name = format!("{DATABASE_FILE}{UNPUBLISHED}");
-    for end in ["", LOG, JOURNAL] {
-        files::remove_leftover(&dir.join(format!("{name}{end}")))?;
-    }
-    let path = dir.join(name);
+pub(super) fn build(dir: &Path, most_pages: u64) -> Result<Connection, StoreError> {
+    remove_unpublished(dir)?;
+    let path = dir.join(format!("{DATABASE_FILE}{UNPUBLISHED}"));
     // Made here and not by SQLite, whose mode for a file depends on the umask.
     files::create(&path)?.sync_all()?;
     let connection = connect(&path)?;
@@ -183,15 +228,36 @@ fn build(dir: &Path, most_pages: u64) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Gives the database that [`build`] made, and that was closed since, its name.
-fn publish(dir: &Path) -> Result<(), StoreError> {
+/// Gives the database that [`build`] made its name, in place of the one that has it, and opens it
+/// there. What had become of that one is noted first: once it is gone, nothing else says so. A crash
+/// at any moment leaves one of the two.
+pub(super) fn publish(
+    dir: &Path,
+    fresh: Connection,
+    (found, most_pages): (Found, u64),
+) -> Result<Connection, StoreError> {
+    keep_changes(&fresh)?;
+    fresh.close().map_err(|(_, error)| error)?;
+    if found != Found::Whole {
+        note::write(dir, found);
+    }
     // A log belongs to the file it lies beside: the old one's must be gone before the name changes.
     for end in [LOG, JOURNAL] {
         files::remove_leftover(&dir.join(format!("{DATABASE_FILE}{end}")))?;
     }
     let fresh = dir.join(format!("{DATABASE_FILE}{UNPUBLISHED}"));
     std::fs::File::open(&fresh)?.sync_all()?;
-    files::rename(dir, &fresh, &dir.join(DATABASE_FILE))
+    let path = dir.join(DATABASE_FILE);
+    files::rename(dir, &fresh, &path)?;
+    let connection = open(&path, most_pages)?;
+    keep_changes(&connection)?;
+    Ok(connection)
+}
+
+/// Lets a connection write its log back into the database when it is closed.
+pub(super) fn keep_changes(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    Ok(())
 }
 
 /// Opens a database that was published.
@@ -231,6 +297,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
             | OpenFlags::SQLITE_OPEN_NOFOLLOW,
     )?;
     connection.execute_batch(QUIET)?;
+    // A start that is refused changes no byte, and what a killed process left in a log counts.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(connection)
 }
 
@@ -335,6 +403,9 @@ pub(super) const SPARE_PAGES: u64 = 64;
 
 /// The most SQLite counts (SQLite, `PRAGMA max_page_count`).
 const MOST_PAGES: u64 = 4_294_967_294;
+
+/// The most bytes that the envelopes of an archive can take: those of the most pages.
+pub(super) const MOST_BYTES: u64 = (MOST_PAGES - SPARE_PAGES) * PAGE_BYTES;
 
 /// The database.
 pub(super) const DATABASE_FILE: &str = "envelopes.db";

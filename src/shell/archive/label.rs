@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::database::MOST_BYTES;
 use crate::engine::envelope::Floor;
 use crate::engine::relay::pool::PoolBounds;
 use crate::engine::secret::opaque_debug;
@@ -76,7 +77,8 @@ impl ArchiveLabel {
     fn of_text(text: &[u8]) -> Option<Self> {
         let LabelFile { network, floor, bytes } = serde_json::from_slice(text).ok()?;
         let network = network.parse().ok()?;
-        let fits = floor <= Floor::MAX_BITS && bytes >= PoolBounds::LEAST.bytes() as u64;
+        let sizes = PoolBounds::LEAST.bytes() as u64..=MOST_BYTES;
+        let fits = floor <= Floor::MAX_BITS && sizes.contains(&bytes);
         fits.then(|| Self { network, floor: Floor::new(floor), bytes })
     }
 }
@@ -153,7 +155,7 @@ mod tests {
 
     fn label() -> ArchiveLabel {
         let network = "x".repeat(NetworkName::LONGEST).parse().unwrap();
-        ArchiveLabel { network, floor: Floor::new(48), bytes: u64::MAX }
+        ArchiveLabel { network, floor: Floor::new(48), bytes: MOST_BYTES }
     }
 
     #[test]
@@ -183,6 +185,8 @@ mod tests {
             ("21", "\"21\""),
             ("688128", "688127"),
             ("688128", "99999999999999999999"),
+            ("688128", "18446744073709551615"),
+            ("688128", &format!("{}", MOST_BYTES + 1)),
             ("floor", "flour"),
             ("}", ""),
             ("{", "{{"),

@@ -11,11 +11,14 @@
 //! - A label beside the file says its network, its floor and its size ([`ArchiveLabel`]). A start in
 //!   another network is refused, and one with a smaller size that not all of it fits into, unless
 //!   that is asked for ([`ArchiveOverflow`]): what was accepted is not lost by a mistyped option.
-//! - A start that is refused leaves the folder as it was: the label is looked at before anything is
-//!   mended or opened.
+//! - A start that is refused leaves the folder as it was, byte for byte: the label is looked at
+//!   before anything is opened, and a file that has to be mended gets its place only once it is
+//!   decided that the start goes on ([`Archive::begin`]).
 //! - Damage is never a reason not to start, and whatever was mended stays noted in a file until a
 //!   start has told it. All that is readable is carved out of the damaged file
-//!   page by page, whatever became of its indices and its header, into a fresh one in its place.
+//!   page by page, whatever became of its indices and its header, into a fresh one.
+//! - Something else in the place of the folder or of one of its files is no damage, and not ours to
+//!   move away: it is named ([`ArchiveObstacle`]).
 //! - Trouble with the disk is never a reason to stop: an envelope that could not be kept is counted
 //!   and reported ([`Archive::take_lost`]), and after a while it is tried again.
 //! - A kept envelope is on its way to the disk with the next [`Archive::beat`]. A killed process
@@ -29,19 +32,22 @@ mod carve;
 mod database;
 mod label;
 mod note;
+mod obstacle;
 #[cfg(test)]
 mod tests;
 
 pub use self::label::{ArchiveLabel, LabelFault, WrittenLabel};
+pub use self::obstacle::ArchiveObstacle;
 
 use std::collections::BTreeSet;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use self::database::{DATABASE_FILE, Found, PAGE_BYTES, is_damage, most_pages};
+use self::database::{DATABASE_FILE, Found, PAGE_BYTES, Standing, is_damage, most_pages};
 use super::store::StoreError;
-use super::store::files::HomeLock;
+use super::store::files::{FilePresence, HomeLock};
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
 use crate::engine::envelope::{EnvelopeId, Floor};
 use crate::engine::price::BLOCK;
@@ -71,6 +77,7 @@ pub struct Archive {
     /// Beats until the next attempt after trouble.
     resting: u32,
     found: Found,
+    phase: Phase,
     note: MendingNote,
     label: ArchiveLabel,
     /// Whose it was before this start.
@@ -151,7 +158,7 @@ pub struct Unfit {
 pub enum Naming {
     /// It is, or it is new.
     AsBefore,
-    /// It holds envelopes and did not say of which network.
+    /// It was there, and did not say of which network.
     New,
     /// It had this label: of another size, or of another network, of which it held nothing.
     Was(ArchiveLabel),
@@ -169,12 +176,22 @@ enum MendingNote {
     Told(u32),
 }
 
+/// How far a start has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It is not decided yet whether it goes on: nothing in the folder may change. The database that
+    /// is open lies there, and a log lay beside the one in its place or did not.
+    Looks(Standing, FilePresence),
+    /// It goes on.
+    GoesOn,
+}
+
 /// What an archive was before this start.
 enum Before {
     /// Nothing, or it held nothing; this is what it was for, if it said so.
     Empty(Option<ArchiveLabel>),
-    /// It held envelopes and did not say of which network: earlier builds of this version did not
-    /// write a label.
+    /// It did not say of which network it is: earlier builds of this version did not write a label,
+    /// or it was lost.
     Unlabelled,
     /// This.
     Labelled(ArchiveLabel),
@@ -201,12 +218,24 @@ pub struct ArchiveScan {
     pub outdated: bool,
 }
 
-/// The reason why there is no archive. No envelope was removed.
+/// In what state a start that is refused found the file of an archive, and left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileCondition {
+    /// Whole.
+    Whole,
+    /// Damaged.
+    Damaged,
+}
+
+/// The reason why there is no archive. No byte of it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// The folder or the files cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Something else stands where the folder or a file of it belongs.
+    #[error("something else is in its place")]
+    Obstacle(ArchiveObstacle),
     /// It is that of another network, and may hold envelopes of it.
     #[error("it is the archive of another network")]
     OtherNetwork {
@@ -227,8 +256,8 @@ pub enum ArchiveError {
         all: u64,
         /// The floor.
         floor: Floor,
-        /// So many were recovered by this start, which found the file damaged.
-        salvaged: Option<u64>,
+        /// The state of the file.
+        file: FileCondition,
     },
     /// Not all of its envelopes fit into its new size.
     #[error("its envelopes do not fit into its size")]
@@ -241,18 +270,20 @@ pub enum ArchiveError {
         wanted: ArchiveLabel,
         /// The size before, if the archive says it.
         before: Option<ArchiveLabel>,
-        /// So many were recovered by this start, which found the file damaged.
-        salvaged: Option<u64>,
+        /// The state of the file.
+        file: FileCondition,
     },
 }
 
 impl ArchiveError {
-    /// How many envelopes a start that is refused recovered from a damaged file all the same.
+    /// In what state the file was found and left; whole also if nobody looked.
     #[must_use]
-    pub const fn salvaged(&self) -> Option<u64> {
+    pub const fn file(&self) -> FileCondition {
         match self {
-            Self::BelowFloor { salvaged, .. } | Self::Overflows { salvaged, .. } => *salvaged,
-            Self::Store(_) | Self::OtherNetwork { .. } | Self::Label(_) => None,
+            Self::BelowFloor { file, .. } | Self::Overflows { file, .. } => *file,
+            Self::Store(_) | Self::Obstacle(_) | Self::OtherNetwork { .. } | Self::Label(_) => {
+                FileCondition::Whole
+            }
         }
     }
 }
@@ -260,21 +291,25 @@ impl ArchiveError {
 /// An archive as it can be seen without opening it.
 #[derive(Clone)]
 pub struct ArchiveOnDisk {
-    /// The bytes that its file takes.
-    pub bytes: u64,
+    /// The bytes that its file takes; `None` without one.
+    pub bytes: Option<u64>,
     /// What it is for, if it says so.
     pub label: WrittenLabel,
+    /// What keeps it from being opened, or one from being made.
+    pub obstacle: Option<ArchiveObstacle>,
 }
 
-opaque_debug!(struct ArchiveOnDisk { bytes, label });
+opaque_debug!(struct ArchiveOnDisk { bytes, label, obstacle });
 
 impl Archive {
     /// Opens the archive of the home folder `home`, or makes one, for the network and of the size
     /// that `label` says.
     ///
+    /// Nothing is changed yet: call [`Self::take_over`], and [`Self::begin`] before anything is kept.
+    ///
     /// # Errors
-    /// When the folder or the label cannot be used, another process uses it, or it holds envelopes of
-    /// another network; never for damage of the file.
+    /// When the folder, one of its files or the label cannot be used, another process uses it, or it
+    /// holds envelopes of another network; never for damage of the file.
     pub fn open(
         home: &Path,
         label: ArchiveLabel,
@@ -282,6 +317,9 @@ impl Archive {
     ) -> Result<Self, ArchiveError> {
         let dir = home.join(FOLDER);
         data_dir::prepare(home).map_err(StoreError::from)?;
+        if let Some(obstacle) = ArchiveObstacle::find(&dir) {
+            return Err(ArchiveError::Obstacle(obstacle));
+        }
         data_dir::prepare(&dir).map_err(StoreError::from)?;
         // SQLite is told not to follow links, and applies that to every folder of a path.
         let dir = dir.canonicalize().map_err(StoreError::from)?;
@@ -300,13 +338,19 @@ impl Archive {
         }
         let noted = note::read(&dir);
         let most_pages = most_pages(label.bytes);
-        let (connection, found) = database::attach(&dir, most_pages)?;
+        let is_new = database::presence(&dir)? == FilePresence::Missing;
+        let log = database::log_presence(&dir);
+        let attached = database::attach(&dir, most_pages);
+        let attached = attached.inspect_err(|_| database::leave(&dir, log))?;
+        let database::Attached { connection, found, standing } = attached;
         let found = if found == Found::Whole { noted.unwrap_or_default() } else { found };
         let note = if found == Found::Whole { MendingNote::Missing } else { MendingNote::Untold };
         let is_label_due = written.as_ref() != Some(&label);
         let before = match written {
-            written if database::is_empty(&connection) => Before::Empty(written),
+            None if is_new => Before::Empty(None),
+            // Also if it holds nothing: it was somebody's, and nothing in it says whose.
             None => Before::Unlabelled,
+            Some(of) if database::is_empty(&connection) => Before::Empty(Some(of)),
             Some(of) => Before::Labelled(of),
         };
         let room = database::room(&connection).unwrap_or_default();
@@ -324,6 +368,7 @@ impl Archive {
             trouble: None,
             resting: 0,
             found,
+            phase: Phase::Looks(standing, log),
             note,
             label,
             before,
@@ -333,14 +378,18 @@ impl Archive {
         })
     }
 
-    /// The archive of a home folder, if there is one, whether or not a process uses it.
+    /// What lies in a home folder in the place of an archive, whether or not a process uses it; `None`
+    /// if nothing does.
     #[must_use]
     pub fn on_disk(home: &Path) -> Option<ArchiveOnDisk> {
         let dir = home.join(FOLDER);
-        let file = dir.join(DATABASE_FILE).symlink_metadata().ok()?;
+        let file = dir.join(DATABASE_FILE).symlink_metadata().ok();
+        let bytes = file.filter(Metadata::is_file).map(|file| file.len());
         let unread = WrittenLabel::Unusable(LabelFault::Unreadable);
         let label = ArchiveLabel::read(&dir).unwrap_or(unread);
-        file.is_file().then_some(ArchiveOnDisk { bytes: file.len(), label })
+        let obstacle = ArchiveObstacle::find(&dir);
+        let is_there = bytes.is_some() || obstacle.is_some() || label != WrittenLabel::Missing;
+        is_there.then_some(ArchiveOnDisk { bytes, label, obstacle })
     }
 
     /// Hands every kept envelope to `each`, which decides whether it stays. An envelope comes a
@@ -379,8 +428,8 @@ impl Archive {
                     attempts += 1;
                     // Each fresh file was damaged at once: nothing on this disk is worth reading.
                     self.connection = None;
-                    database::renew(&self.dir, self.most_pages)?;
-                    self.reopen(0)?;
+                    let empty = database::build(&self.dir, self.most_pages)?;
+                    self.replace(empty, 0)?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -390,20 +439,27 @@ impl Archive {
     }
 
     /// Decides whether this start may remove the envelopes that were dropped of those that
-    /// [`Self::take_over`] handed over, and writes the label.
+    /// [`Self::take_over`] handed over. If so it goes on: what was mended gets its place, and the label
+    /// is written.
     ///
     /// # Errors
-    /// When they are to stay; drop the archive then.
+    /// When they are to stay, or the disk fails; drop the archive then, which leaves the folder as it
+    /// was.
     pub fn begin(&mut self, unfit: Unfit) -> Result<Naming, ArchiveError> {
         let Unfit { below_floor, without_room, held } = unfit;
         let all = held + below_floor + without_room;
-        let salvaged = self.found.salvaged();
+        let file = match self.phase {
+            Phase::Looks(Standing::Staged, _) if self.found.salvaged().is_some() => {
+                FileCondition::Damaged
+            }
+            Phase::Looks(..) | Phase::GoesOn => FileCondition::Whole,
+        };
         let before = std::mem::replace(&mut self.before, Before::Empty(None));
         let (naming, before) = match before {
             Before::Empty(was) => (self.naming_after(was), Some(self.label.clone())),
             Before::Unlabelled if below_floor > 0 => {
                 let floor = self.label.floor;
-                return Err(ArchiveError::BelowFloor { below: below_floor, all, floor, salvaged });
+                return Err(ArchiveError::BelowFloor { below: below_floor, all, floor, file });
             }
             Before::Unlabelled => (Naming::New, None),
             Before::Labelled(label) => (self.naming_after(Some(label.clone())), Some(label)),
@@ -412,19 +468,48 @@ impl Archive {
         let is_smaller = before.as_ref().is_none_or(|before| self.label.places() < before.places());
         if is_smaller && without_room > 0 && self.overflow == ArchiveOverflow::Refused {
             let wanted = self.label.clone();
-            return Err(ArchiveError::Overflows {
-                over: without_room,
-                all,
-                wanted,
-                before,
-                salvaged,
-            });
+            return Err(ArchiveError::Overflows { over: without_room, all, wanted, before, file });
         }
+        self.go_on()?;
         if self.note == MendingNote::Untold {
             self.note = MendingNote::Told(TOLD_AFTER);
         }
         self.write_label();
         Ok(naming)
+    }
+
+    /// Lets changes be made in the folder, and gives a database that was made beside it its place.
+    fn go_on(&mut self) -> Result<(), StoreError> {
+        let connection = self.connection.take();
+        self.connection = match (self.phase, connection) {
+            (Phase::Looks(Standing::Staged, _), Some(fresh)) => Some(self.publish(fresh)?),
+            (Phase::Looks(Standing::Published, _), Some(connection)) => {
+                database::keep_changes(&connection)?;
+                // A start that was killed while it decided may have left one.
+                database::remove_unpublished(&self.dir)?;
+                Some(connection)
+            }
+            (Phase::Looks(..), None) => return Err(StoreError::Damaged),
+            (Phase::GoesOn, connection) => connection,
+        };
+        self.phase = Phase::GoesOn;
+        Ok(())
+    }
+
+    fn publish(&self, fresh: Connection) -> Result<Connection, StoreError> {
+        database::publish(&self.dir, fresh, (self.found, self.most_pages))
+    }
+
+    /// Removes now what is to go because a smaller size was asked for on purpose, which else happens
+    /// little by little: who did that wants to see the new size.
+    pub fn shrink(&mut self) {
+        if self.overflow == ArchiveOverflow::Refused {
+            return;
+        }
+        while !self.owed.is_empty() && self.resting == 0 {
+            self.work_off(OWED_A_BEAT);
+            self.write_out();
+        }
     }
 
     fn naming_after(&self, was: Option<ArchiveLabel>) -> Naming {
@@ -678,20 +763,24 @@ impl Archive {
     /// reading the file does.
     fn salvage(&mut self) -> Result<(), StoreError> {
         self.connection = None;
-        let saved = database::salvage(&self.dir, self.most_pages)?;
-        self.reopen(saved)
+        let (fresh, saved) = database::salvage(&self.dir, self.most_pages)?;
+        self.replace(fresh, saved)
     }
 
-    fn reopen(&mut self, saved: u64) -> Result<(), StoreError> {
-        let (connection, again) = database::attach(&self.dir, self.most_pages)?;
-        self.room = database::room(&connection).unwrap_or_default();
-        self.connection = Some(connection);
-        self.found = match again {
-            Found::Whole => Found::Salvaged(saved),
-            Found::Salvaged(_) | Found::Outdated => again,
-        };
+    /// Goes on with a fresh database in place of a damaged one, of which so much was saved.
+    fn replace(&mut self, fresh: Connection, saved: u64) -> Result<(), StoreError> {
+        self.found = Found::Salvaged(saved);
         // After the start, the next one tells it.
         self.note = MendingNote::Untold;
+        let connection = match self.phase {
+            Phase::Looks(_, log) => {
+                self.phase = Phase::Looks(Standing::Staged, log);
+                fresh
+            }
+            Phase::GoesOn => self.publish(fresh)?,
+        };
+        self.room = database::room(&connection).unwrap_or_default();
+        self.connection = Some(connection);
         tracing::warn!(saved, "the archive was damaged");
         Ok(())
     }
@@ -699,9 +788,12 @@ impl Archive {
 
 impl Drop for Archive {
     fn drop(&mut self) {
-        self.write_out();
-        if let MendingNote::Told(_) = self.note {
-            self.note = self.remove_note();
+        match self.phase {
+            Phase::GoesOn => self.write_out(),
+            Phase::Looks(_, log) => {
+                self.connection = None;
+                database::leave(&self.dir, log);
+            }
         }
     }
 }
@@ -763,6 +855,9 @@ fn blob(row: &rusqlite::Row<'_>, column: usize) -> Vec<u8> {
     let bytes = row.get_ref(column).ok().and_then(|value| value.as_blob().ok());
     bytes.filter(|bytes| bytes.len() <= MAX_ENVELOPE_SIZE).unwrap_or_default().to_vec()
 }
+
+/// The most bytes for which an archive can be made.
+pub const MOST_BYTES: u64 = database::MOST_BYTES;
 
 /// The archive's folder in a home folder.
 const FOLDER: &str = "archive";

@@ -34,6 +34,13 @@ impl Home {
         self.open_as(sized(LARGE)).unwrap()
     }
 
+    /// Opens it and goes on with it, whatever is in it.
+    fn begun(&self) -> Archive {
+        let mut archive = self.open();
+        archive.begin(Unfit::default()).unwrap();
+        archive
+    }
+
     fn open_as(&self, label: ArchiveLabel) -> Result<Archive, ArchiveError> {
         Archive::open(self.0.path(), label, ArchiveOverflow::Refused)
     }
@@ -44,7 +51,10 @@ impl Home {
 
     /// Everything that is handed over at a start, and what was found.
     fn contents(&self) -> (Kept, ArchiveScan) {
-        everything(&mut self.open())
+        let mut archive = self.open();
+        let found = everything(&mut archive);
+        archive.begin(Unfit::default()).unwrap();
+        found
     }
 
     /// What a killed process leaves, or a backup made while it runs: the files as they are.
@@ -62,8 +72,7 @@ impl Home {
     /// A home whose archive was closed after it had kept `envelopes`.
     fn with(envelopes: &Kept) -> Self {
         let home = Self::new();
-        let mut archive = home.open();
-        keep_all(&mut archive, envelopes);
+        keep_all(&mut home.begun(), envelopes);
         home
     }
 }
@@ -78,6 +87,13 @@ fn keep_all(archive: &mut Archive, envelopes: &Kept) {
         archive.keep(*id, bytes);
     }
     archive.beat();
+}
+
+/// Runs an archive as long as it takes until what was mended counts as told, and closes it.
+fn let_it_be_told(mut archive: Archive) {
+    for _ in 0..=TOLD_AFTER {
+        archive.beat();
+    }
 }
 
 fn everything(archive: &mut Archive) -> (Kept, ArchiveScan) {
@@ -159,7 +175,7 @@ fn what_was_kept_is_handed_over_after_a_restart_and_found_by_its_id() {
 #[test]
 fn what_was_kept_before_the_last_beat_survives_a_kill() {
     let home = Home::new();
-    let mut archive = home.open();
+    let mut archive = home.begun();
     let all = some(300);
     keep_all(&mut archive, &all);
     let (id, late) = envelope(1 << 40, 2048);
@@ -186,6 +202,7 @@ fn what_is_discarded_or_unwanted_is_gone_and_can_be_kept_again() {
             Disposition::Held
         })
         .unwrap();
+    archive.begin(Unfit::default()).unwrap();
     let discarded: Vec<EnvelopeId> =
         all.keys().filter(|id| !unwanted.contains(id)).take(50).copied().collect();
     archive.discard(&discarded);
@@ -218,7 +235,7 @@ fn an_archive_belongs_to_its_owner_and_to_one_process() {
 fn a_row_that_does_not_match_its_id_is_never_handed_out_and_goes() {
     let all = alike(20);
     let home = Home::with(&all);
-    let mut archive = home.open();
+    let mut archive = home.begun();
     let ids: Vec<EnvelopeId> = all.keys().copied().collect();
     let change = |sql: &str, id: &EnvelopeId| {
         archive.connection.as_ref().unwrap().execute(sql, [place(id)]).unwrap();
@@ -239,6 +256,7 @@ fn a_row_that_does_not_match_its_id_is_never_handed_out_and_goes() {
     assert_eq!(again.damaged, 3, "removed with the first beat, and there was none");
     let mut archive = home.open();
     everything(&mut archive);
+    archive.begin(Unfit::default()).unwrap();
     archive.beat();
     drop(archive);
     assert_eq!(home.contents().1, ArchiveScan::default());
@@ -322,7 +340,7 @@ proptest! {
     ) {
         let all = some(100);
         let home = Home::new();
-        let mut archive = home.open();
+        let mut archive = home.begun();
         keep_all(&mut archive, &all);
         // With a log beside the database.
         let copy = home.copy();
@@ -341,6 +359,7 @@ proptest! {
                 prop_assert_eq!(&found, bytes);
             }
         }
+        archive.begin(Unfit::default()).unwrap();
         // It is as good as any from now on.
         keep_all(&mut archive, &all);
         prop_assert_eq!(archive.missed(), 0);
@@ -378,7 +397,7 @@ fn mark(home: &Home, version: u32) {
 /// their ids.
 fn with_fronts(envelopes: &Kept) -> Home {
     let home = Home::new();
-    let archive = home.open();
+    let archive = home.begun();
     for (EnvelopeId(id), bytes) in envelopes {
         let front = u64::from_be_bytes(*id.first_chunk().unwrap()) >> 1;
         put(archive.connection.as_ref().unwrap(), front.cast_signed(), bytes).unwrap();
@@ -398,7 +417,7 @@ fn an_archive_of_version_1_is_begun_anew_and_says_so_once() {
     archive.begin(Unfit::default()).unwrap();
     keep_all(&mut archive, &alike(20));
     assert_eq!(archive.missed(), 0);
-    drop(archive);
+    let_it_be_told(archive);
     let left = fs::read_dir(home.0.path().join(FOLDER)).unwrap();
     let bytes: u64 = left.map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
     assert!(bytes < old / 4, "the old file is gone: {bytes} of {old}");
@@ -428,7 +447,7 @@ fn an_archive_of_version_1_that_is_cut_or_damaged_is_begun_anew_too() {
         let (kept, taken) = copy.contents();
         let outdated = ArchiveScan { outdated: true, ..ArchiveScan::default() };
         assert_eq!((kept.len(), taken), (0, outdated), "{damage:?}");
-        copy.open().begin(Unfit::default()).unwrap();
+        let_it_be_told(copy.begun());
         assert_eq!(copy.contents().1, ArchiveScan::default(), "{damage:?}");
     }
     // So damaged that it does not say its version.
@@ -458,7 +477,7 @@ fn a_version_that_never_was_is_damage_and_costs_no_envelope() {
 fn rows_at_places_from_the_front_of_their_ids_are_damaged_and_go() {
     let all = alike(30);
     let home = with_fronts(&all);
-    let mut archive = home.open();
+    let mut archive = home.begun();
     assert!(all.keys().all(|id| archive.get(id).is_none()));
     assert_eq!(archive.take_lost().len(), all.len());
     let (kept, taken) = everything(&mut archive);
@@ -484,7 +503,7 @@ fn ids_that_begin_alike_have_places_of_their_own() {
 fn damage_while_it_runs_is_mended_and_the_rest_is_served() {
     let all = alike(400);
     let home = Home::with(&all);
-    let mut archive = home.open();
+    let mut archive = home.begun();
     let file = fs::OpenOptions::new().write(true).open(home.file()).unwrap();
     let pages = file.metadata().unwrap().len() / 1024;
     // The upper half of the file, and nobody has read it yet.
@@ -509,7 +528,7 @@ fn damage_while_it_runs_is_mended_and_the_rest_is_served() {
 fn a_read_only_disk_is_told_counted_and_tried_again() {
     let all = alike(40);
     let home = Home::new();
-    let mut archive = home.open();
+    let mut archive = home.begun();
     let writable = |archive: &Archive, pragma: &str| {
         archive.connection.as_ref().unwrap().execute_batch(pragma).unwrap();
     };
@@ -539,7 +558,7 @@ fn a_read_only_disk_is_told_counted_and_tried_again() {
 fn a_full_disk_loses_what_was_on_its_way_and_nothing_else_and_says_so() {
     let all = alike(60);
     let home = Home::new();
-    let mut archive = home.open();
+    let mut archive = home.begun();
     let ids: Vec<EnvelopeId> = all.keys().copied().collect();
     for id in &ids[..20] {
         archive.keep(*id, &all[id]);
@@ -568,6 +587,7 @@ fn flood(places: usize, rounds: usize, size: impl Fn(u64) -> usize) -> u64 {
     let home = Home::new();
     let bytes = PoolBounds { places }.bytes() as u64;
     let mut archive = home.open_as(sized(bytes)).unwrap();
+    archive.begin(Unfit::default()).unwrap();
     let mut held: Kept = Kept::new();
     let (mut used, mut poured, mut number, mut most) = (0, 0, 0, 0);
     let blocks = |envelope: &Vec<u8>| envelope.len().div_ceil(BLOCK);
@@ -652,6 +672,7 @@ fn a_smaller_size_than_before_is_reached_when_the_rest_was_discarded() {
             if wanted >= 0 { Disposition::Held } else { Disposition::Dropped }
         })
         .unwrap();
+    archive.begin(Unfit::default()).unwrap();
     for _ in 0..8 {
         archive.beat();
     }
@@ -756,7 +777,7 @@ fn an_archive_belongs_to_its_network_and_floor_and_one_that_holds_nothing_to_nob
     }
     assert!(on_disk(&home) == Some(ours.clone()));
     let seen = Archive::on_disk(home.0.path()).unwrap();
-    assert_eq!(seen.bytes, fs::metadata(home.file()).unwrap().len());
+    assert_eq!(seen.bytes, Some(fs::metadata(home.file()).unwrap().len()));
     assert_eq!(home.contents(), (all, ArchiveScan::default()));
 
     let nothing = labelled(&Kept::new(), ours.clone());
@@ -845,7 +866,7 @@ fn behead(home: &Home) {
 fn a_start_in_another_network_changes_no_byte_of_an_archive_in_whatever_state_that_is() {
     let home = labelled(&alike(300), sized(LARGE));
     let killed = {
-        let mut archive = home.open();
+        let mut archive = home.begun();
         keep_all(&mut archive, &some(20));
         home.copy()
     };
@@ -855,6 +876,7 @@ fn a_start_in_another_network_changes_no_byte_of_an_archive_in_whatever_state_th
     fs::write(foreign.file(), b"something else").unwrap();
     let noted = damaged.copy();
     drop(noted.contents());
+    assert!(noted.0.path().join(FOLDER).join(note::NOTE_FILE).exists());
     for home in [home, killed, damaged, outdated, foreign, noted] {
         let before = folder(&home);
         for overflow in [REFUSED, ArchiveOverflow::Removed] {
@@ -883,19 +905,140 @@ fn an_archive_that_holds_nothing_is_seen_to_be_empty_wherever_its_folder_lies() 
 }
 
 #[test]
-fn a_damaged_archive_is_saved_whole_before_a_smaller_size_is_refused_and_both_are_told() {
-    let all = alike(600);
-    let home = labelled(&all, sized(LARGE));
-    behead(&home);
-    for _ in 0..2 {
-        let refused = start(&home, sized(688_128), (256, REFUSED)).unwrap_err();
-        let ArchiveError::Overflows { over: 344, all: 600, salvaged: Some(600), .. } = refused
-        else {
-            panic!("{refused}")
-        };
+fn a_start_that_is_refused_changes_no_byte_of_an_archive_in_whatever_state_that_is() {
+    let home = labelled(&alike(600), sized(LARGE));
+    let killed = {
+        let mut archive = home.begun();
+        keep_all(&mut archive, &some(20));
+        home.copy()
+    };
+    let (damaged, unnamed) = (home.copy(), home.copy());
+    behead(&damaged);
+    let damaged_and_killed = killed.copy();
+    behead(&damaged_and_killed);
+    let damaged_and_unnamed = damaged.copy();
+    let (whole, hurt) = (FileCondition::Whole, FileCondition::Damaged);
+    for home in [&unnamed, &damaged_and_unnamed] {
+        fs::remove_file(home.0.path().join(FOLDER).join(label::LABEL_FILE)).unwrap();
     }
-    let mended = ArchiveScan { salvaged: Some(600), ..ArchiveScan::default() };
-    assert_eq!(home.contents(), (all, mended));
+    for (home, expected) in [
+        (&home, whole),
+        (&killed, whole),
+        (&unnamed, whole),
+        (&damaged, hurt),
+        // Its first page lies in the log, too.
+        (&damaged_and_killed, whole),
+        (&damaged_and_unnamed, hurt),
+    ] {
+        let before = folder(home);
+        for _ in 0..2 {
+            let refused = start(home, sized(688_128), (256, REFUSED)).unwrap_err();
+            assert!(matches!(refused, ArchiveError::Overflows { .. }), "{refused}");
+            assert_eq!(refused.file(), expected);
+            assert!(folder(home) == before);
+        }
+    }
+    // A floor above what the envelopes show.
+    for (home, expected) in [(&unnamed, whole), (&damaged_and_unnamed, hurt)] {
+        let before = folder(home);
+        let mut archive = home.open();
+        everything(&mut archive);
+        let unfit = Unfit { below_floor: 600, without_room: 0, held: 0 };
+        let refused = archive.begin(unfit).unwrap_err();
+        drop(archive);
+        assert!(matches!(refused, ArchiveError::BelowFloor { below: 600, all: 600, .. }));
+        assert_eq!(refused.file(), expected);
+        assert!(folder(home) == before);
+    }
+    let mut all = alike(600);
+    all.extend(some(20));
+    let mended = ArchiveScan { salvaged: Some(all.len() as u64), ..ArchiveScan::default() };
+    let (kept, found) = damaged.contents();
+    assert!(kept == all && found == mended, "it goes on as soon as it may: {found:?}");
+}
+
+#[test]
+fn an_archive_that_was_there_without_a_label_is_said_to_name_no_network_though_it_holds_nothing() {
+    let home = labelled(&Kept::new(), sized(LARGE));
+    fs::remove_file(home.0.path().join(FOLDER).join(label::LABEL_FILE)).unwrap();
+    let (_, naming) = start(&home, sized(LARGE), (0, REFUSED)).unwrap();
+    assert_eq!(naming, Naming::New);
+    let (_, naming) = start(&Home::new(), sized(LARGE), (0, REFUSED)).unwrap();
+    assert_eq!(naming, Naming::AsBefore, "nobody can have named a new one");
+}
+
+#[test]
+fn whatever_stands_where_the_folder_or_a_file_of_an_archive_belongs_is_named_and_left_alone() {
+    let names = [
+        "",
+        "envelopes.db",
+        "envelopes.db-wal",
+        "envelopes.db-journal",
+        "envelopes.db.new",
+        "mended.json",
+        "mended.json.new",
+        "label.json.new",
+        "lock",
+    ];
+    for name in names {
+        let home = Home::new();
+        let path = home.0.path().join(FOLDER).join(name);
+        let folder = home.0.path().join(FOLDER);
+        data_dir::prepare(&folder).unwrap();
+        if name.is_empty() {
+            fs::remove_dir(&folder).unwrap();
+            fs::write(&folder, "a file").unwrap();
+        } else {
+            fs::create_dir(&path).unwrap();
+        }
+        let refused = home.open_as(sized(LARGE)).unwrap_err();
+        let ArchiveError::Obstacle(obstacle) = refused else { panic!("{name}: {refused}") };
+        let expected = if name.is_empty() {
+            format!("{folder:?} is a file, and the folder of an archive belongs there")
+        } else {
+            format!("{path:?} is a folder, and a file of an archive belongs there")
+        };
+        assert_eq!(obstacle.words(), expected);
+        let seen = Archive::on_disk(home.0.path()).unwrap();
+        assert!(seen.obstacle == Some(obstacle) && seen.bytes.is_none(), "{name}");
+        if !name.is_empty() {
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "{name}: nothing was made");
+        }
+    }
+}
+
+#[test]
+fn a_link_in_the_place_of_an_archive_or_its_database_is_named_wherever_it_leads() {
+    use std::os::unix::fs::symlink;
+    let home = Home::new();
+    let folder = home.0.path().join(FOLDER);
+    symlink("nowhere", &folder).unwrap();
+    let told = |home: &Home| {
+        let refused = home.open_as(sized(LARGE)).unwrap_err();
+        let ArchiveError::Obstacle(obstacle) = refused else { panic!("{refused}") };
+        obstacle.words().to_owned()
+    };
+    assert!(
+        told(&home).ends_with("/archive\" is a link, and the folder of an archive belongs there")
+    );
+    fs::remove_file(&folder).unwrap();
+    data_dir::prepare(&folder).unwrap();
+    symlink("/dev/null", home.file()).unwrap();
+    assert!(
+        told(&home).ends_with("envelopes.db\" is a link, and a file of an archive belongs there")
+    );
+    assert!(Archive::on_disk(Home::new().0.path()).is_none(), "nothing is in the way of a new one");
+}
+
+#[test]
+fn a_smaller_size_that_was_asked_for_on_purpose_is_seen_at_once() {
+    let home = labelled(&alike(600), sized(LARGE));
+    let (mut archive, _) = start(&home, sized(688_128), (256, ArchiveOverflow::Removed)).unwrap();
+    let before = archive.bytes();
+    archive.shrink();
+    let after = archive.bytes();
+    assert!(after < before / 2, "{before} to {after}, of 256 of 600");
+    assert_eq!(archive.trouble(), None);
 }
 
 #[test]
@@ -907,24 +1050,20 @@ fn what_was_mended_is_told_until_a_start_has_run_for_a_moment_and_then_no_more()
     let salvaged = ArchiveScan { salvaged: Some(300), ..ArchiveScan::default() };
     let anew = ArchiveScan { outdated: true, ..ArchiveScan::default() };
     for (home, told) in [(damaged, salvaged), (outdated, anew)] {
-        // Mended, and ended before anything was said.
+        // Ended before it went on: it is mended by the next.
         drop(home.open());
         let mut archive = home.open();
         assert_eq!(everything(&mut archive).1, told);
         archive.begin(Unfit::default()).unwrap();
         archive.beat();
-        let killed = home.copy();
-        assert_eq!(killed.contents().1, told);
-        for _ in 0..TOLD_AFTER {
-            archive.beat();
-        }
-        assert_eq!(home.copy().contents().1, ArchiveScan::default());
+        assert_eq!(home.copy().contents().1, told, "killed too soon");
+        // Nor is it told because the end came in peace.
         drop(archive);
-        // Whoever ends in peace has told it.
-        let mut archive = killed.open();
+        let mut archive = home.open();
+        assert_eq!(everything(&mut archive).1, told);
         archive.begin(Unfit::default()).unwrap();
-        drop(archive);
-        assert_eq!(killed.contents().1, ArchiveScan::default());
+        let_it_be_told(archive);
+        assert_eq!(home.contents().1, ArchiveScan::default());
     }
 }
 
@@ -953,10 +1092,6 @@ fn a_note_that_makes_no_sense_is_as_good_as_none() {
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         assert_eq!(home.contents().1, ArchiveScan::default());
     }
-    fs::remove_file(&path).unwrap();
-    fs::create_dir(&path).unwrap();
-    behead(&home);
-    assert_eq!(home.contents().1.salvaged, Some(5), "mended all the same");
 }
 
 #[test]
@@ -984,10 +1119,12 @@ fn an_envelope_that_is_left_stays_on_disk_and_comes_again_at_the_next_start() {
 #[test]
 fn a_label_that_the_disk_did_not_take_is_written_once_it_does() {
     let home = labelled(&alike(5), sized(LARGE));
+    let mut archive = home.open_as(sized(LARGE * 2)).unwrap();
+    everything(&mut archive);
     // Whatever makes the name of the new file impossible stands for a disk that is full.
     let in_the_way = home.0.path().join(FOLDER).join(format!("{}.new", label::LABEL_FILE));
     fs::create_dir(&in_the_way).unwrap();
-    let (mut archive, _) = start(&home, sized(LARGE * 2), (5, REFUSED)).unwrap();
+    archive.begin(Unfit::default()).unwrap();
     archive.beat();
     assert!(on_disk(&home) == Some(sized(LARGE)));
     fs::remove_dir(&in_the_way).unwrap();

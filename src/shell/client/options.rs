@@ -12,7 +12,7 @@ use crate::engine::relay::pool::{BodyStorage, PoolBounds};
 use crate::engine::secret::opaque_debug;
 use crate::engine::settings::{NodeRole, NodeSettings, RELAY_POOL};
 use crate::shell::api::{Hello, StartOptions, Stay};
-use crate::shell::archive::{ArchiveLabel, ArchiveOverflow};
+use crate::shell::archive::{self, ArchiveLabel, ArchiveOverflow};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::net::{LanDiscovery, Multiaddr, NetSettings, NetworkName, Transport};
 use crate::shell::os::passphrase::Passphrase;
@@ -264,7 +264,8 @@ impl NodeOptions {
     #[must_use]
     pub fn archive(mut self, folder: impl Into<PathBuf>, bytes: usize) -> Self {
         self.node.bodies = BodyStorage::External;
-        let bytes = bytes.max(PoolBounds::LEAST.bytes());
+        let most = usize::try_from(archive::MOST_BYTES).unwrap_or(usize::MAX);
+        let bytes = bytes.clamp(PoolBounds::LEAST.bytes(), most);
         let overflow = ArchiveOverflow::Refused;
         self.archive =
             Some(ArchiveOptions { folder: folder.into(), bytes: bytes as u64, overflow });

@@ -304,6 +304,7 @@ impl Runtime {
         taken.push_out(left.len() as u64);
         let naming = archive.begin(taken.unfit())?;
         archive.discard(&left);
+        archive.shrink();
         self.archive = Some(archive);
         // Who looks before the first second is over is told what is held, too.
         self.tell_network();
@@ -841,6 +842,7 @@ mod tests {
         // Expired, in time, and made a day from now.
         let envelopes = [0, 14, 62].map(ending_in);
         let mut archive = open();
+        archive.begin(Unfit::default()).unwrap();
         envelopes.iter().for_each(|(id, bytes)| archive.keep(*id, bytes));
         drop(archive);
         let early = ArchiveRecovery { held: 1, early: 1, ..ArchiveRecovery::default() };
@@ -848,9 +850,7 @@ mod tests {
             let mut relay = relay();
             let recovery = relay.attach_archive(open()).unwrap();
             assert_eq!(recovery.expired, expired);
-            let history =
-                if expired == 1 { ArchiveHistory::Unnamed } else { ArchiveHistory::Known };
-            assert_eq!(recovery, ArchiveRecovery { expired, history, ..early.clone() });
+            assert_eq!(recovery, ArchiveRecovery { expired, ..early.clone() });
             assert_eq!(relay.state.borrow().network.pool_items, 1);
             if let Some(archive) = &mut relay.archive {
                 archive.beat();

@@ -62,13 +62,25 @@ pub(in crate::shell) fn remove_leftover(path: &Path) -> Result<(), StoreError> {
 /// Gives the file `name` in `dir` the content `bytes`. A crash at any moment leaves the old content
 /// or all of the new; on return the new one is durable.
 pub(in crate::shell) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-    let fresh = dir.join(format!("{name}.new"));
+    let fresh = dir.join(fresh_name(name));
     remove_leftover(&fresh)?;
     let mut file = create(&fresh)?;
-    file.write_all(bytes)?;
-    // Before the rename: after a power cut the name could otherwise lead to an empty file.
-    file.sync_all()?;
-    rename(dir, &fresh, &dir.join(name))
+    let replaced = file
+        .write_all(bytes)
+        // Before the rename: after a power cut the name could otherwise lead to an empty file.
+        .and_then(|()| file.sync_all())
+        .map_err(StoreError::from)
+        .and_then(|()| rename(dir, &fresh, &dir.join(name)));
+    // What could not take the name is of no use, and would lie there for good.
+    if replaced.is_err() && remove_leftover(&fresh).is_err() {
+        tracing::debug!("an unfinished file could not be removed");
+    }
+    replaced
+}
+
+/// The name under which the new content of a file lies until it is whole.
+pub(in crate::shell) fn fresh_name(name: &str) -> String {
+    format!("{name}.new")
 }
 
 /// Moves a finished file to its name, durably.
@@ -183,7 +195,7 @@ const CHANGE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// An empty file of which the lock alone counts. It is never removed: a second file of this name
 /// could be locked beside it.
-const LOCK_FILE: &str = "lock";
+pub(in crate::shell) const LOCK_FILE: &str = "lock";
 
 #[cfg(test)]
 mod tests {
@@ -214,6 +226,14 @@ mod tests {
         assert_eq!(read_start(&dir.path().join("file"), 100).unwrap(), b"second");
         assert_eq!(mode(&dir.path().join("file")), 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("file")).unwrap();
+        assert!(replace(dir.path(), "file", b"text").is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "the folder alone");
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::engine::envelope::Floor;
 use crate::engine::relay::pool::PoolBounds;
@@ -18,7 +18,9 @@ use crate::shell::api::{
     ArchiveStatus, ClientInfo, ClientKind, Delivery, Event, EventFilter, EventKind, From,
     NetworkStatus, Stay, StepsStatus,
 };
-use crate::shell::archive::{Archive, ArchiveLabel, ArchiveOverflow, WrittenLabel};
+use crate::shell::archive::{
+    Archive, ArchiveLabel, ArchiveObstacle, ArchiveOverflow, WrittenLabel,
+};
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, RoomArg};
 use crate::shell::cli::connect::{home, online};
 use crate::shell::cli::output::{self, OutputFormat};
@@ -58,6 +60,8 @@ enum HomeArchive {
     Other(ArchiveLabel),
     /// What it says of itself cannot be used.
     Unclear,
+    /// There is none, and something else is in its place: this.
+    Obstacle(ArchiveObstacle),
 }
 
 impl HomeArchive {
@@ -65,6 +69,9 @@ impl HomeArchive {
         let Some(found) = home(global).ok().and_then(|home| Archive::on_disk(&home)) else {
             return Self::Missing;
         };
+        if let (None, Some(obstacle)) = (found.bytes, found.obstacle) {
+            return Self::Obstacle(obstacle);
+        }
         let label = match found.label {
             WrittenLabel::Missing => return Self::Unnamed,
             WrittenLabel::Whole(label) => label,
@@ -84,6 +91,9 @@ impl HomeArchive {
             Self::Missing => None,
             Self::Ours(_) | Self::Unnamed | Self::Unclear => {
                 Some("the archive in the home folder is not used".to_owned())
+            }
+            Self::Obstacle(obstacle) => {
+                Some(format!("the archive in the home folder cannot be used: {}", obstacle.words()))
             }
             Self::Other(of) => Some(format!(
                 "the archive in the home folder is of the network {} with a floor of {} bits, and is \
@@ -191,21 +201,31 @@ impl RelayRoom {
         Ok(())
     }
 
+    fn json(&self, held: u64) -> Value {
+        let Self { place, bytes, why, unused, doublings: _ } = self;
+        let place = match place {
+            RoomPlace::Memory => "memory",
+            RoomPlace::Archive => "archive",
+        };
+        let places = PoolBounds::of_bytes(*bytes).places;
+        json!({
+            "v": 1, "type": "room", "place": place, "places": places, "bytes": bytes,
+            "held": held, "why": why, "unused": unused,
+        })
+    }
+
     /// Says which room it is, and how many envelopes are in it at the start.
     fn report(&self, held: u64, format: OutputFormat) {
         let Self { place, bytes, why, unused, doublings: _ } = self;
         let places = PoolBounds::of_bytes(*bytes).places;
-        let (word, words) = match place {
-            RoomPlace::Memory => ("memory", "in memory, lost when the relay ends".to_owned()),
+        let words = match place {
+            RoomPlace::Memory => "in memory, lost when the relay ends".to_owned(),
             RoomPlace::Archive => {
-                ("archive", format!("on disk, in the archive in the home folder, {held} held"))
+                format!("on disk, in the archive in the home folder, {held} held")
             }
         };
         match format {
-            OutputFormat::Json => output::print_line(&output::to_ascii(&json!({
-                "v": 1, "type": "room", "place": word, "places": places, "bytes": bytes,
-                "held": held, "why": why, "unused": unused,
-            }))),
+            OutputFormat::Json => output::print_line(&output::to_ascii(&self.json(held))),
             OutputFormat::Text => {
                 output::print_message(&format!(
                     "room for {places} envelopes of 2 KiB {words}: {why}"
@@ -216,6 +236,42 @@ impl RelayRoom {
             }
         }
     }
+}
+
+/// The address of a relay, for programs.
+fn listening_json(address: &str) -> Value {
+    json!({ "v": 1, "type": "listening", "address": address })
+}
+
+/// What was loaded from an archive, for programs.
+fn recovery_json(taken: &ArchiveRecovery) -> Value {
+    let ArchiveRecovery { held, expired, refused, damaged, early, salvaged, history, ref was } =
+        *taken;
+    json!({
+        "v": 1, "type": "archive", "held": held, "expired": expired, "refused": refused,
+        "damaged": damaged, "early": early, "salvaged": salvaged,
+        "outdated": history == ArchiveHistory::Outdated,
+        "unnamed": history == ArchiveHistory::Unnamed,
+        "was": was.as_ref().map(|was| json!({
+            "network": was.network.as_str(), "floor": was.floor.bits(), "bytes": was.bytes,
+        })),
+    })
+}
+
+/// The figures of a relay, for programs.
+fn figures_json(line: &NetworkStatus) -> Value {
+    json!({
+        "v": 1, "type": "network", "peers": line.peers,
+        "pool_items": line.pool_items, "pool_bytes": line.pool_bytes,
+        "steps": line.steps, "fill": line.fill, "line": line.line,
+        "archive_bytes": line.archive.as_ref().map(|archive| archive.bytes),
+    })
+}
+
+/// That an archive stores nothing, or does again, for programs.
+fn trouble_json(archive: &ArchiveStatus) -> Value {
+    let ArchiveStatus { bytes: _, missed, trouble } = archive;
+    json!({ "v": 1, "type": "archive_trouble", "trouble": trouble, "missed": missed })
 }
 
 /// Why the usual room is held in memory.
@@ -376,15 +432,7 @@ fn report_recovery(taken: &ArchiveRecovery, label: &ArchiveLabel, format: Output
     let ArchiveRecovery { held, expired, refused, damaged, early, salvaged, history, ref was } =
         *taken;
     if format == OutputFormat::Json {
-        return output::print_line(&output::to_ascii(&json!({
-            "v": 1, "type": "archive", "held": held, "expired": expired, "refused": refused,
-            "damaged": damaged, "early": early, "salvaged": salvaged,
-            "outdated": history == ArchiveHistory::Outdated,
-            "unnamed": history == ArchiveHistory::Unnamed,
-            "was": was.as_ref().map(|was| json!({
-                "network": was.network.as_str(), "floor": was.floor.bits(), "bytes": was.bytes,
-            })),
-        })));
+        return output::print_line(&output::to_ascii(&recovery_json(taken)));
     }
     if let Some(was) = was {
         report_former(was, label);
@@ -392,8 +440,13 @@ fn report_recovery(taken: &ArchiveRecovery, label: &ArchiveLabel, format: Output
     match history {
         ArchiveHistory::Known => {}
         ArchiveHistory::Unnamed => output::print_message(&format!(
-            "the archive did not say of which network it is: from now on it is of the network {} \
-             with a floor of {} bits",
+            "the archive did not say of which network it is, and {}: from now on it is of the network \
+             {} with a floor of {} bits",
+            if held > 0 {
+                "what it holds shows enough work"
+            } else {
+                "holds nothing that shows it"
+            },
             label.network,
             label.floor.bits(),
         )),
@@ -459,8 +512,7 @@ impl NetworkReporter {
             self.addresses.push(address.clone());
             match self.format {
                 OutputFormat::Json => {
-                    let data = json!({ "v": 1, "type": "listening", "address": address });
-                    output::print_line(&output::to_ascii(&data));
+                    output::print_line(&output::to_ascii(&listening_json(address)));
                 }
                 OutputFormat::Text => output::print_line(&format!("listening on {address}")),
             }
@@ -483,13 +535,7 @@ impl NetworkReporter {
     fn report_figures(&self, line: &NetworkStatus) {
         let (peers, items) = (line.peers, line.pool_items);
         if self.format == OutputFormat::Json {
-            let data = json!({
-                "v": 1, "type": "network", "peers": peers,
-                "pool_items": items, "pool_bytes": line.pool_bytes,
-                "steps": line.steps, "fill": line.fill, "line": line.line,
-                "archive_bytes": line.archive.as_ref().map(|archive| archive.bytes),
-            });
-            return output::print_line(&output::to_ascii(&data));
+            return output::print_line(&output::to_ascii(&figures_json(line)));
         }
         let disk = line.archive.as_ref().map(|on| format!(", {} KiB on disk", on.bytes >> 10));
         output::print_message(&format!(
@@ -509,9 +555,7 @@ impl NetworkReporter {
         }
         self.trouble.clone_from(trouble);
         if self.format == OutputFormat::Json {
-            return output::print_line(&output::to_ascii(&json!({
-                "v": 1, "type": "archive_trouble", "trouble": trouble, "missed": missed,
-            })));
+            return output::print_line(&output::to_ascii(&trouble_json(archive)));
         }
         output::print_message(&match trouble {
             Some(why) => not_kept(why, *missed).render(),
@@ -542,6 +586,8 @@ const DEFAULT_LISTEN: [&str; 4] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::api::status::tests::network;
+    use crate::shell::api::testing::in_readme;
 
     const USUAL: RelayStorage = RelayStorage::Usual;
 
@@ -625,6 +671,51 @@ mod tests {
             );
             assert_eq!(room(storage, disk, &HomeArchive::Missing), None);
         }
+    }
+
+    #[test]
+    fn whatever_is_in_the_place_of_an_archive_is_named_by_a_relay_that_goes_without() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("archive"), "a file").unwrap();
+        let obstacle = Archive::on_disk(dir.path()).unwrap().obstacle.unwrap();
+        for (storage, disk) in [
+            (USUAL, DiskUse::Allowed),
+            (USUAL, DiskUse::Forbidden),
+            (RelayStorage::Memory(RoomArg(1 << 20)), DiskUse::Allowed),
+        ] {
+            let found = HomeArchive::Obstacle(obstacle.clone());
+            let room = RelayRoom::choose(storage, disk, &found, Some(u64::MAX));
+            let told = room.unused.unwrap();
+            assert_eq!(room.place, RoomPlace::Memory);
+            assert!(
+                told.starts_with("the archive in the home folder cannot be used: \"/"),
+                "{told}"
+            );
+            assert!(
+                told.ends_with("/archive\" is a file, and the folder of an archive belongs there")
+            );
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_every_field_of_a_line_of_a_relay() {
+        let room = RelayRoom::choose(USUAL, DiskUse::Allowed, &HomeArchive::Missing, None);
+        let was = ArchiveLabel {
+            network: "other".parse().unwrap(),
+            floor: Floor::new(4),
+            bytes: 1 << 20,
+        };
+        let mut lines = serde_json::Map::new();
+        for line in [
+            room.json(0),
+            listening_json("/ip4/192.0.2.7/tcp/4141"),
+            recovery_json(&ArchiveRecovery { was: Some(was), ..ArchiveRecovery::default() }),
+            figures_json(&network()),
+            trouble_json(&ArchiveStatus { bytes: 0, missed: 0, trouble: None }),
+        ] {
+            lines.extend(line.as_object().unwrap().clone());
+        }
+        in_readme("| field of a line of `relay run` | means |", &lines.into());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::shell::api::calls::Status;
 use crate::shell::api::{ClientInfo, ClientKind, CoverStatus, StatusReport};
-use crate::shell::archive::{Archive, ArchiveLabel, ArchiveOnDisk, WrittenLabel};
+use crate::shell::archive::{Archive, ArchiveError, ArchiveLabel, ArchiveOnDisk, WrittenLabel};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::{connect, output};
 use crate::shell::client::{Client, Connect};
@@ -26,20 +26,45 @@ pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
     }
     output::print_line(&format!("home     {}\nstore    {}", home.display(), store.words));
     if let Some(archive) = &archive {
-        let of = match &archive.label {
-            WrittenLabel::Whole(ArchiveLabel { network, floor, bytes: _ }) => {
-                format!(", of the network {network} with a floor of {} bits", floor.bits())
-            }
-            WrittenLabel::Missing => String::new(),
-            WrittenLabel::Unusable(_) => "; its label.json cannot be used".to_owned(),
-        };
-        output::print_line(&format!("archive  {} on disk{of}", size::words(archive.bytes)));
+        output::print_line(&format!("archive  {}", archive_words(archive)));
     }
     match node {
         None => output::print_line("node     not running; start one: undertone"),
         Some(report) => output::print_line(&words(&report)),
     }
     Ok(())
+}
+
+/// What lies in the place of an archive, for people.
+fn archive_words(archive: &ArchiveOnDisk) -> String {
+    let of = match &archive.label {
+        WrittenLabel::Whole(ArchiveLabel { network, floor, bytes: _ }) => {
+            format!(", of the network {network} with a floor of {} bits", floor.bits())
+        }
+        WrittenLabel::Missing | WrittenLabel::Unusable(_) => String::new(),
+    };
+    let trouble = archive_trouble(archive);
+    let trouble = trouble.map(|why| format!("cannot be used: {why}"));
+    let kept = archive.bytes.map(|bytes| format!("{} on disk{of}", size::words(bytes)));
+    match (kept, trouble) {
+        (Some(kept), Some(trouble)) => format!("{kept}\n         {trouble}"),
+        (Some(words), None) | (None, Some(words)) => words,
+        (None, None) => format!("no envelopes on disk{of}"),
+    }
+}
+
+/// What keeps an archive from being opened, as far as that can be seen without opening it.
+fn archive_trouble(archive: &ArchiveOnDisk) -> Option<String> {
+    if let Some(obstacle) = &archive.obstacle {
+        return Some(obstacle.words().to_owned());
+    }
+    match archive.label {
+        WrittenLabel::Unusable(fault) => {
+            let failure = Failure::from(ArchiveError::Label(fault));
+            Some(failure.why)
+        }
+        WrittenLabel::Missing | WrittenLabel::Whole(_) => None,
+    }
 }
 
 /// The answer for programs.
@@ -55,9 +80,10 @@ fn fields(
         "ready": node.is_some_and(|report| report.network.ready),
         "home": home.display().to_string(),
         "kept": store.word == KEPT, "store": store.word, "store_trouble": store.trouble,
-        "archive_bytes": archive.map(|archive| archive.bytes),
+        "archive_bytes": archive.and_then(|archive| archive.bytes),
         "archive_network": label.map(|label| label.network.as_str()),
         "archive_floor": label.map(|label| label.floor.bits()),
+        "archive_trouble": archive.and_then(archive_trouble),
         "node": node,
     })
 }
