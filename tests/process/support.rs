@@ -1,5 +1,6 @@
 //! Homes, processes in them, and waiting for what those print.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{BufReader, Write as _};
@@ -7,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -160,6 +161,7 @@ impl Home {
         let output = self.run(&[args, &["--json"]].concat());
         let answer = parse(&output.stdout);
         assert_eq!(answer["ok"], true, "{args:?}: {answer}");
+        assert_documented(&answer);
         answer["data"].clone()
     }
 
@@ -228,6 +230,34 @@ pub(crate) fn parse(line: &[u8]) -> Value {
     let body = line.strip_suffix(b"\n").unwrap_or(line);
     assert!(body.iter().all(|byte| (b' '..=b'~').contains(byte)), "not one ASCII line: {shown}");
     serde_json::from_slice(body).unwrap_or_else(|error| panic!("{error}: {shown}"))
+}
+
+/// Fails unless the tables of README.md name every field of what the program printed: so no line
+/// of any command that a test looks at has a field that nobody can look up.
+pub(crate) fn assert_documented(printed: &Value) {
+    match printed {
+        Value::Array(all) => all.iter().for_each(assert_documented),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                assert!(
+                    documented().contains(name.as_str()),
+                    "{name} is not in README.md: {printed}"
+                );
+                assert_documented(value);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// What stands between backquotes in the tables of fields.
+fn documented() -> &'static BTreeSet<&'static str> {
+    static NAMES: OnceLock<BTreeSet<&str>> = OnceLock::new();
+    NAMES.get_or_init(|| {
+        let tables = include_str!("../../README.md").split("\n\n");
+        let tables = tables.filter(|table| table.starts_with("| field of "));
+        tables.flat_map(|table| table.split('`').skip(1).step_by(2)).collect()
+    })
 }
 
 /// Runs a command to its end with this on its standard input.
@@ -325,7 +355,11 @@ impl Running {
         what: &str,
         mut pick: impl FnMut(&Value) -> Option<T>,
     ) -> T {
-        self.wait_for(what, |line| pick(&parse(line.as_bytes())))
+        self.wait_for(what, |line| {
+            let line = parse(line.as_bytes());
+            assert_documented(&line);
+            pick(&line)
+        })
     }
 
     /// Waits until it has a neighbour.
@@ -385,7 +419,9 @@ impl Running {
     pub(crate) fn last_line(&self) -> (Option<i32>, Value) {
         let until = deadline();
         let last = std::iter::from_fn(|| self.next_line(until)).last().expect("a line");
-        (self.ended(), parse(&last))
+        let last = parse(&last);
+        assert_documented(&last);
+        (self.ended(), last)
     }
 
     /// Whether it has told all it will ever tell. Lines that were not read yet are dropped.

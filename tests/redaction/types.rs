@@ -37,7 +37,7 @@ use undertone::engine::turn::{Effect, Output};
 use undertone::shell::api::calls::{AnyCall, BackupSealing, ContactRef, Id, MessageRef};
 use undertone::shell::api::{
     ArchiveStatus, ClientInfo, ClientKind, CoverStatus, Directory, Event, EventFilter, FillStatus,
-    From, LineStatus, NetworkStatus, PriceStatus, StepsStatus, WaitingStatus,
+    From, LineStatus, NetworkStatus, PriceSource, PriceStatus, StepsStatus, WaitingStatus,
 };
 use undertone::shell::cli::args::{BackupAction, Cli, CliCommand, NetworkArgs};
 use undertone::shell::durable_node::DurableNode;
@@ -298,6 +298,7 @@ fn quiet_network() -> NetworkStatus {
         pool_items: 0,
         steps: StepsStatus::default(),
         price: PriceStatus::default(),
+        price_from: PriceSource::Peers,
         fill: FillStatus::default(),
         line: LineStatus::default(),
         floor_bits: 4,

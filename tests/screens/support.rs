@@ -20,7 +20,8 @@ use undertone::engine::text::UntrustedText;
 use undertone::shell::api::calls::{AnyCall, AnyReply, HistoryPart};
 use undertone::shell::api::{
     Contact, CoverStatus, Event, FillStatus, Identity, LineStatus, Message, MiningStatus,
-    NetworkStatus, Persistence, PriceStatus, Request, StatusReport, StepsStatus, WaitingStatus,
+    NetworkStatus, Persistence, PriceSource, PriceStatus, Request, StatusReport, StepsStatus,
+    WaitingStatus,
 };
 use undertone::shell::failure::Failure;
 use undertone::shell::ui::model::{CallId, Model, NodeHost, UiEffect};
@@ -265,6 +266,7 @@ pub(crate) fn network() -> NetworkStatus {
         pool_items: 2_204,
         steps: StepsStatus::default(),
         price: PriceStatus::default(),
+        price_from: PriceSource::Peers,
         fill: FillStatus { six_hours: 3, day: 52, week: 11 },
         line: LineStatus { blocks_per_second: 16, percent_left: 97 },
         floor_bits: 18,

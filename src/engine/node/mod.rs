@@ -181,6 +181,13 @@ impl Node {
         }
     }
 
+    /// Whether a neighbour there is said within the hour what is asked; else what is paid follows from
+    /// this node's own room and line, and from what was heard before.
+    #[must_use]
+    pub fn hears_price(&self, now: Millis) -> bool {
+        self.price.is_known(now)
+    }
+
     /// Whether junk is sent, and at the present price.
     fn cover(&self) -> Cover {
         let asked = self.settings.lifetime.share().of(self.price.last_paid());

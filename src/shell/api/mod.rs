@@ -28,7 +28,7 @@ pub use event::{
 };
 pub use status::{
     ArchiveStatus, CoverStatus, FillStatus, LineStatus, MiningStatus, NetworkStatus, Persistence,
-    PriceStatus, StatusReport, StepsStatus, WaitingStatus,
+    PriceSource, PriceStatus, StatusReport, StepsStatus, WaitingStatus,
 };
 
 use crate::engine::crypto::invite;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::wire;
 use crate::engine::envelope::Lifetime;
 use crate::engine::price::Step;
 use crate::engine::secret::opaque_debug;
@@ -29,6 +30,8 @@ pub struct NetworkStatus {
     pub steps: StepsStatus,
     /// The steps that a sender here pays at the moment for each life.
     pub price: PriceStatus,
+    /// Who said what that follows from.
+    pub price_from: PriceSource,
     /// How much of the room for each life is taken.
     pub fill: FillStatus,
     /// What is passed on.
@@ -48,7 +51,8 @@ pub struct NetworkStatus {
     pub mining: Option<MiningStatus>,
     /// Envelopes of ours that have not left.
     pub queued: usize,
-    /// Tries at work a second, as last measured; 0 while it is not known.
+    /// Tries at work a second, as last measured; 0 while it is not known, which is written as none.
+    #[serde(with = "wire::unless_zero")]
     pub rate: u64,
     /// The difference between this machine's clock and those of its neighbours, in whole minutes,
     /// above 0 if ours is ahead; `None` if none of them gave theirs.
@@ -63,7 +67,7 @@ pub struct NetworkStatus {
 
 opaque_debug!(struct NetworkStatus {
     ready, peers, network, listening, pool_bytes, pool_capacity, pool_items, steps,
-    price, fill, line, floor_bits, waiting, in_line, cover_per_minute, cover, mining, queued, rate, clock_minutes, clock_witnesses, caught_up, archive,
+    price, price_from, fill, line, floor_bits, waiting, in_line, cover_per_minute, cover, mining, queued, rate, clock_minutes, clock_witnesses, caught_up, archive,
 });
 
 impl NetworkStatus {
@@ -86,6 +90,16 @@ pub struct StepsStatus {
     pub week: u8,
     /// For whatever is to be passed on.
     pub line: u8,
+}
+
+/// Who said what is asked of senders here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PriceSource {
+    /// A neighbour there is, within the hour.
+    Peers,
+    /// Nobody: what others ask is not known.
+    Own,
 }
 
 /// What a sender pays beyond the floor: how often its work is doubled, 0 to 8.
@@ -175,7 +189,8 @@ pub struct LineStatus {
 pub struct MiningStatus {
     /// The tries that it takes on average.
     pub tries: u64,
-    /// Tries a second; 0 while it is not known.
+    /// Tries a second; 0 while it is not known, which is written as none.
+    #[serde(with = "wire::unless_zero")]
     pub hashes_per_second: u64,
 }
 
@@ -232,6 +247,7 @@ pub(in crate::shell) mod tests {
             pool_items: 0,
             steps: StepsStatus::default(),
             price: PriceStatus::default(),
+            price_from: PriceSource::Peers,
             fill: FillStatus::default(),
             line: LineStatus::default(),
             floor_bits: 0,

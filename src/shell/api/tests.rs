@@ -334,6 +334,33 @@ fn the_readme_lists_every_field_of_identities_contacts_requests_and_messages() {
 }
 
 #[test]
+fn the_readme_lists_every_field_of_a_line_about_something_that_is_there() {
+    let (contact, with) = (ContactId(1), "ben".to_owned());
+    let lines = [
+        Event::Session { contact, with: with.clone(), session: SessionStatus::Established },
+        Event::Change {
+            what: MessageChange::Confirmed,
+            id: MessageId(1),
+            contact,
+            with: with.clone(),
+        },
+        Event::State {
+            id: MessageId(1),
+            contact,
+            to: with,
+            number: None,
+            state: MessageState::Sent,
+            not_for_long: false,
+            delivery: DeliveryLog::default(),
+        },
+    ];
+    let mut all = serde_json::Map::new();
+    lines.iter().for_each(|line| all.extend(fields_of(line).as_object().unwrap().clone()));
+    all.insert("v".to_owned(), 1.into());
+    in_readme("| field of a line of `listen` | means |", &all.into());
+}
+
+#[test]
 fn a_request_for_a_history_that_does_not_say_how_much_gets_the_newest_part() {
     let Ok(AnyCall::History(history)) = AnyCall::parse("history", r#"{"contact":"ben"}"#) else {
         panic!("it is one");

@@ -175,6 +175,25 @@ pub(super) mod max_work {
     const NOT_A_LIMIT: &str = "max_work is not 1, 2, 4, 8, 16, 32, 64, 128 or 256";
 }
 
+/// For `#[serde(with)]`: a measure that is 0 while it is not known, and none then.
+pub(super) mod unless_zero {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    pub(in crate::shell::api) fn serialize<S: Serializer>(
+        measure: &u64,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        (*measure > 0).then_some(*measure).serialize(to)
+    }
+
+    pub(in crate::shell::api) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<u64, D::Error> {
+        Option::deserialize(from).map(Option::unwrap_or_default)
+    }
+}
+
 /// For `#[serde(with)]`: a moment in UTC, or none.
 pub(super) mod time_or_none {
     use serde::de::Error as _;

@@ -7,7 +7,7 @@ use crate::engine::envelope::Floor;
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientInfo, ClientKind, Hello, Stay};
 use crate::shell::cli::args::{GlobalArgs, LineArg, NetworkArgs, NetworkFlags, RateArg};
-use crate::shell::cli::output;
+use crate::shell::cli::output::{self, CommandOutput};
 use crate::shell::client::{Client, Connect, CreateStore, HomeOptions, NodeOptions, StoreOptions};
 use crate::shell::failure::Failure;
 use crate::shell::net::{LanDiscovery, Multiaddr, NetSettings};
@@ -155,6 +155,14 @@ pub(super) async fn finish<T>(client: Client, done: Result<T, Failure>) -> Resul
     let done = done?;
     closed?;
     Ok(done)
+}
+
+/// The result of a command as far as the node that carried it out could know it.
+pub(super) fn what_is_known(
+    client: &Client,
+    done: Result<CommandOutput, Failure>,
+) -> Result<CommandOutput, Failure> {
+    if client.hello().online { done } else { done.map(CommandOutput::without_network) }
 }
 
 /// When a node sends what a command caused.

@@ -59,7 +59,11 @@ pub fn to_ascii(value: &Value) -> String {
 
 /// Writes the result of a command as JSON.
 pub fn print_result(data: &(impl Serialize + ?Sized)) {
-    print_line(&to_ascii(&json!({ "v": 1, "ok": true, "data": to_json(data) })));
+    print_line(&to_ascii(&result_json(data)));
+}
+
+fn result_json(data: &(impl Serialize + ?Sized)) -> Value {
+    json!({ "v": 1, "ok": true, "data": to_json(data) })
 }
 
 /// A value of the client interface as JSON.
@@ -67,6 +71,19 @@ pub fn print_result(data: &(impl Serialize + ?Sized)) {
 pub fn to_json(value: &(impl Serialize + ?Sized)) -> Value {
     // Only a map whose keys are no texts fails, and no value of ours has one.
     serde_json::to_value(value).unwrap_or_default()
+}
+
+/// Makes fields of an object, or of each object of a list, null: what is not known is not said to be
+/// as it usually is. Fields that are not there stay away.
+pub fn forget(value: &mut Value, fields: &[&str]) {
+    if let Some(all) = value.as_array_mut() {
+        return all.iter_mut().for_each(|one| forget(one, fields));
+    }
+    for field in fields {
+        if let Some(known) = value.get_mut(field) {
+            *known = Value::Null;
+        }
+    }
 }
 
 /// An event as `listen --json` and `history --json` print it: a line of its own for programs, which
@@ -103,6 +120,13 @@ impl CommandOutput {
         Self::new(all, words)
     }
 
+    /// The same of a node that has no network: what waits for a lower price is not known to it.
+    #[must_use]
+    pub fn without_network(mut self) -> Self {
+        forget(&mut self.data, &["waits_for_price"]);
+        self
+    }
+
     /// Prints it, in the format that was asked for.
     pub fn print(&self, global: &GlobalArgs) {
         if global.json {
@@ -118,19 +142,23 @@ pub fn print_failure(failure: &Failure, format: OutputFormat) {
     match format {
         OutputFormat::Text => print_message(failure.render().trim_end()),
         // On standard output, where a program reads the result of a success too.
-        OutputFormat::Json => print_line(&to_ascii(&json!({
-            "v": 1,
-            "ok": false,
-            "error": {
-                "code": failure.word(),
-                "message": failure.what,
-                "reason": failure.why,
-                "safe": failure.safe,
-                "hint": failure.next,
-                "exit": failure.exit() as u8,
-            },
-        }))),
+        OutputFormat::Json => print_line(&to_ascii(&failure_json(failure))),
     }
+}
+
+fn failure_json(failure: &Failure) -> Value {
+    json!({
+        "v": 1,
+        "ok": false,
+        "error": {
+            "code": failure.word(),
+            "message": failure.what,
+            "reason": failure.why,
+            "safe": failure.safe,
+            "hint": failure.next,
+            "exit": failure.exit() as u8,
+        },
+    })
 }
 
 /// The format of the output.
@@ -145,6 +173,28 @@ pub enum OutputFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::api::testing::in_readme;
+    use crate::shell::failure::{FailureCode, FailureText};
+
+    #[test]
+    fn what_a_node_without_a_network_cannot_know_is_null_and_the_rest_stays() {
+        let one = json!({ "name": "ben", "waits_for_price": [] });
+        let output = CommandOutput::new(&[&one, &one], String::new()).without_network();
+        let unknown = json!({ "name": "ben", "waits_for_price": null });
+        assert_eq!(output.data, json!([unknown, unknown]));
+        let none = json!({ "removed": "ben" });
+        assert_eq!(CommandOutput::new(&none, String::new()).without_network().data, none);
+    }
+
+    #[test]
+    fn the_readme_lists_every_field_of_an_answer_and_of_an_error() {
+        let text = FailureText { what: "what", why: "why", safe: "safe", next: "next" };
+        let mut both = failure_json(&Failure::new(FailureCode::Full, text));
+        let result = result_json("data");
+        both.as_object_mut().unwrap().extend(result.as_object().unwrap().clone());
+        both["error"] = failure_json(&Failure::new(FailureCode::Full, text))["error"].clone();
+        in_readme("| field of an answer | means |", &both);
+    }
 
     #[test]
     fn a_result_shows_neither_its_data_nor_its_words() {

@@ -17,7 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::api::calls::{AnyCall, AnyReply};
 use super::api::{
     self, ArchiveStatus, CoverStatus, Directory, Event, EventKind, FillStatus, LineStatus,
-    MessageChange, MiningStatus, NetworkStatus, Persistence, PriceStatus, StepsStatus,
+    MessageChange, MiningStatus, NetworkStatus, Persistence, PriceSource, PriceStatus, StepsStatus,
     WaitingStatus,
 };
 use super::archive::{
@@ -715,6 +715,7 @@ fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
         blocks_per_second: status.line.rate().get(),
         percent_left: status.line.percent_left(now),
     };
+    let is_heard = durable.node().hears_price(now);
     NetworkStatus {
         ready: status.peers > 0,
         peers: status.peers,
@@ -725,6 +726,7 @@ fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
         pool_items: status.pool_count,
         steps,
         price,
+        price_from: if is_heard { PriceSource::Peers } else { PriceSource::Own },
         fill,
         line,
         floor_bits: status.floor_bits,

@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 use super::trust;
 use crate::engine::env::UnixSeconds;
 use crate::engine::event::{ContactView, HeldBack, SessionStatus};
+use crate::engine::price::Step;
 use crate::shell::api::calls::{
     Changed, Comparison, ContactAcceptKey, ContactAdd, ContactBlock, ContactList, ContactRef,
     ContactRekey, ContactRemove, ContactRename, ContactSet, ContactShow, ContactUnblock,
     ContactVerify, Id, Status,
 };
 use crate::shell::api::words::WorkLimit;
-use crate::shell::api::{Contact, PriceStatus};
+use crate::shell::api::{Contact, PriceSource, PriceStatus};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{ContactAction, GlobalArgs, OnOff};
 use crate::shell::cli::message_format::messages;
@@ -30,6 +31,7 @@ pub(super) async fn run(global: &GlobalArgs, action: ContactAction) -> Result<()
     let action = ask_first(global, action)?;
     let client = connect::for_command(global, CreateStore::No).await?;
     let done = carry_out(&client, global.identity.as_deref(), action).await;
+    let done = connect::what_is_known(&client, done);
     connect::finish(client, done).await?.print(global);
     Ok(())
 }
@@ -87,7 +89,8 @@ async fn carry_out(
         ContactAction::Show { name } => {
             let contact = client.call(ContactShow { contact: the(&name) }).await?;
             let status = client.call(Status {}).await?;
-            let price = status.online.then_some(status.network.price);
+            let price = (status.network.price, status.network.price_from);
+            let price = status.online.then_some(price);
             CommandOutput::new(&contact, details(&contact, (zone, clock::wall()), price))
         }
         ContactAction::Verify { name, words, digits } => {
@@ -178,8 +181,15 @@ async fn added(
         }
     };
     let mut fields = output::to_json(contact);
-    if let (Some(fields), Some(asked)) = (fields.as_object_mut(), asked) {
-        fields.insert("price".to_owned(), asked.json(asked.hold()));
+    let price = asked.map(|asked| {
+        let mut price = asked.json(asked.hold());
+        if status.network.price_from == PriceSource::Own {
+            output::forget(&mut price, &["work", "waits"]);
+        }
+        price
+    });
+    if let Some(fields) = fields.as_object_mut() {
+        fields.insert("price".to_owned(), price.unwrap_or_default());
     }
     Ok(CommandOutput::new(&fields, words))
 }
@@ -192,11 +202,19 @@ async fn limit_contact(
 ) -> Result<CommandOutput, Failure> {
     let set = ContactSet { contact, read_marks: None, max_work: Some(limit) };
     let done = client.call(set).await?;
-    let usual = client.call(Status {}).await?.network.price.usual_limit();
-    let most = text::price::work(done.contact.highest.unwrap_or(usual));
-    let name = &done.contact.petname;
-    let words = format!("{name}: at most {most} from now on, for all that has no limit of its own");
+    let status = client.call(Status {}).await?;
+    let usual = status.online.then(|| status.network.price.usual_limit());
+    let words = limit_words(&done.contact, usual);
     Ok(CommandOutput::new(&changed_json(&done), words))
+}
+
+/// What may be paid for a contact from now on, in words. `usual` is what the node pays, if one runs.
+fn limit_words(view: &ContactView, usual: Option<Step>) -> String {
+    let most = match view.highest.or(usual) {
+        Some(most) => format!("at most {} from now on", text::price::work(most)),
+        None => format!("from now on {UNKNOWN_LIMIT}"),
+    };
+    format!("{}: {most}, for all that has no limit of its own", view.petname)
 }
 
 async fn verify(
@@ -260,22 +278,24 @@ fn price(view: &ContactView) -> String {
 fn details(
     view: &ContactView,
     (zone, now): (&TimeZone, UnixSeconds),
-    price: Option<PriceStatus>,
+    price: Option<(PriceStatus, PriceSource)>,
 ) -> String {
     let compare = trust::to_compare(view);
     let held = held_back(view, now);
-    let most = match (view.highest, price.map(PriceStatus::usual_limit)) {
+    let most = match (view.highest, price.map(|(price, _)| price.usual_limit())) {
         (Some(own), _) => format!("at most {} for this contact", text::price::work(own)),
         (None, Some(usual)) => format!("at most {}, as usual", text::price::work(usual)),
-        (None, None) => "as the node allows that runs next".to_owned(),
+        (None, None) => UNKNOWN_LIMIT.to_owned(),
     };
-    let asked = price.map(|price| {
-        // The request, and what most people send.
-        let lifetime = view.waiting_request().unwrap_or_default();
-        AskedPrice::of(price, lifetime, view.highest).words()
-    });
-    let asked =
-        asked.unwrap_or_else(|| "not known, nor what waits for it: no node runs".to_owned());
+    let asked = match price {
+        None => "not known, nor what waits for it: no node runs".to_owned(),
+        Some((_, PriceSource::Own)) => "not known: no peer has said it within the hour".to_owned(),
+        Some((price, PriceSource::Peers)) => {
+            // The request, and what most people send.
+            let lifetime = view.waiting_request().unwrap_or_default();
+            AskedPrice::of(price, lifetime, view.highest).words()
+        }
+    };
     format!(
         "{}\n  fingerprint    {}\n  state          {}{}{}\n  work           {most}\n  \
          price          {asked}\n  trust          {}\n  read marks     {}\n{compare}",
@@ -327,6 +347,9 @@ fn troubles(view: &ContactView, zone: &TimeZone) -> String {
     text
 }
 
+/// What may be paid where nothing was said of it and no node runs.
+const UNKNOWN_LIMIT: &str = "as the node allows that runs next";
+
 /// Under a list of contacts that no node told.
 const NOTHING_KNOWN: &str =
     "\n-- no node runs: the price, and what waits for a lower one, are not known --";
@@ -341,7 +364,6 @@ mod tests {
     use super::*;
     use crate::engine::envelope::Lifetime;
     use crate::engine::id::MessageId;
-    use crate::engine::price::Step;
     use crate::engine::record::Trust;
     use crate::shell::cli::message_format::tests::contact;
 
@@ -384,7 +406,8 @@ mod tests {
     fn what_is_known_of_a_price_is_told_with_a_contact_and_that_nothing_is_without_a_node() {
         let mut contact = contact(SessionStatus::Established, Trust::Unverified);
         let busy = PriceStatus { day: 4, ..PriceStatus::default() };
-        let page = |contact: &Contact, price| {
+        let page = |contact: &Contact, price: Option<PriceStatus>| {
+            let price = price.map(|price| (price, PriceSource::Peers));
             details(contact, (&TimeZone::UTC, UnixSeconds(1_000)), price)
         };
         let usual = page(&contact, Some(busy));
@@ -395,6 +418,21 @@ mod tests {
         assert!(page(&contact, Some(busy)).contains(limited));
         let alone = page(&contact, None);
         assert!(alone.contains(limited) && alone.contains("not known, nor what waits"), "{alone}");
+        let unheard =
+            details(&contact, (&TimeZone::UTC, UnixSeconds(1_000)), Some((busy, PriceSource::Own)));
+        assert!(unheard.contains("\n  price          not known: no peer has said it"), "{unheard}");
+    }
+
+    #[test]
+    fn a_limit_that_is_the_nodes_own_is_not_named_while_no_node_runs() {
+        let mut contact = contact(SessionStatus::Established, Trust::Unverified);
+        let usual = limit_words(&contact, None);
+        assert!(usual.contains("from now on as the node allows that runs next, for"), "{usual}");
+        let usual = limit_words(&contact, Some(Step::new(4)));
+        assert!(usual.contains("at most 16 times the usual work from now on, for"), "{usual}");
+        contact.view.highest = Some(Step::new(1));
+        let own = limit_words(&contact, None);
+        assert!(own.contains("at most 2 times the usual work from now on, for"), "{own}");
     }
 
     #[test]

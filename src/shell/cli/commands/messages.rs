@@ -22,12 +22,16 @@ use crate::shell::text::price::PriceHold;
 /// `undertone history ..`
 pub(super) async fn history(global: &GlobalArgs, args: HistoryArgs) -> Result<(), Failure> {
     let client = connect::for_command(global, CreateStore::No).await?;
+    let is_online = client.hello().online;
     let found = find(&client, global.identity.as_deref(), &args).await;
     let ConversationPart { contact, messages, is_cut } = connect::finish(client, found).await?;
     if global.json {
         // A line each, as `listen` prints them.
         for message in messages {
-            let line = output::event_json(&Event::Message(message));
+            let mut line = output::event_json(&Event::Message(message));
+            if !is_online {
+                output::forget(&mut line, &["waits_for_price"]);
+            }
             output::print_line(&output::to_ascii(&line));
         }
         return Ok(());
@@ -136,6 +140,7 @@ async fn backwards(
 pub(super) async fn run(global: &GlobalArgs, action: MessageAction) -> Result<(), Failure> {
     let client = connect::for_command(global, CreateStore::No).await?;
     let done = carry_out(&client, global, action).await;
+    let done = connect::what_is_known(&client, done);
     connect::finish(client, done).await?.print(global);
     Ok(())
 }

@@ -19,6 +19,7 @@ use crate::shell::text::price::{self, AskedPrice};
 pub(super) async fn run(global: &GlobalArgs, action: RequestAction) -> Result<(), Failure> {
     let client = connect::for_command(global, CreateStore::No).await?;
     let done = carry_out(&client, global.identity.clone(), action).await;
+    let done = connect::what_is_known(&client, done);
     connect::finish(client, done).await?.print(global);
     Ok(())
 }

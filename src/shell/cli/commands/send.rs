@@ -18,7 +18,9 @@ use crate::shell::api::calls::{
     Status,
 };
 use crate::shell::api::words::state_word;
-use crate::shell::api::{ClientInfo, ClientKind, Contact, Message, NetworkStatus, Stay};
+use crate::shell::api::{
+    ClientInfo, ClientKind, Contact, Message, NetworkStatus, PriceSource, Stay,
+};
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkFlags, WaitFor};
 use crate::shell::cli::connect::{online, say_unused, store};
 use crate::shell::cli::input;
@@ -150,8 +152,9 @@ impl Sending<'_> {
             not_for_long: false,
             hold: behind_others(&contact, max_work).filter(|_| !price.is_too_high()),
             next_look: contact.next_look,
-            own_limit: max_work,
+            postage: (life, max_work),
             price,
+            price_from: figures.price_from,
             trust: contact.trust,
             session: contact.session,
             peers: 0,
@@ -173,8 +176,8 @@ impl Sending<'_> {
     ) -> Result<SendOutcome, Failure> {
         let mut deadline = self.deadline;
         loop {
-            if let Some(done) = self.follow_until(deadline, &mut progress).await? {
-                return Ok(done);
+            if self.follow_until(deadline, &mut progress).await? {
+                return self.done(deadline, progress, contact).await;
             }
             self.look_at_the_end(deadline, &mut progress, contact).await?;
             if let Some(done) = progress.end()? {
@@ -191,15 +194,16 @@ impl Sending<'_> {
     }
 
     /// Waits until the message has the wanted state, has ended without it, or this time has come.
+    /// Whether it has the wanted state.
     async fn follow_until(
         &self,
         deadline: Instant,
         progress: &mut SendProgress,
-    ) -> Result<Option<SendOutcome>, Failure> {
+    ) -> Result<bool, Failure> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Ok(None);
+                return Ok(false);
             }
             let wait = MessageWait {
                 message: MessageRef::from(progress.message),
@@ -207,11 +211,11 @@ impl Sending<'_> {
                 timeout_s: left.as_secs().saturating_add(1).min(MAX_WAIT),
             };
             match timeout_at(deadline, self.client.call(wait)).await {
-                Err(_) => return Ok(None),
+                Err(_) => return Ok(false),
                 Ok(Ok(waited)) => {
                     progress.note(&waited.message);
-                    if let Some(done) = progress.end()? {
-                        return Ok(Some(done));
+                    if progress.end()?.is_some() {
+                        return Ok(true);
                     }
                 }
                 // The next node knows the message by its id.
@@ -243,9 +247,29 @@ impl Sending<'_> {
         (progress.session, progress.peers) = (contact.session, status.network.peers);
         let postage = (message.lifetime, message.highest);
         progress.price = AskedPrice::of_message(status.network.price, postage, &contact);
-        progress.own_limit = message.highest;
+        progress.price_from = status.network.price_from;
+        progress.postage = postage;
         progress.next_look = contact.next_look;
         Ok(())
+    }
+
+    /// The result of a wait that is over, with the price that was heard meanwhile: a node of its own
+    /// knew none when it began.
+    async fn done(
+        &self,
+        deadline: Instant,
+        mut progress: SendProgress,
+        contact: &Contact,
+    ) -> Result<SendOutcome, Failure> {
+        if progress.price_from == PriceSource::Own
+            && let Ok(Ok(status)) =
+                timeout_at(deadline + LAST_LOOK, self.client.call(Status {})).await
+        {
+            let price = status.network.price;
+            progress.price = AskedPrice::of_message(price, progress.postage, contact);
+            progress.price_from = status.network.price_from;
+        }
+        progress.reached().ok_or_else(|| progress.too_late())
     }
 
     /// A call on the way to an accepted message.
@@ -332,10 +356,12 @@ struct SendProgress {
     hold: Option<WaitsFor>,
     /// When the node looks at the price of what is held back next.
     next_look: Option<UnixSeconds>,
-    /// The limit that was said with it.
-    own_limit: Option<Step>,
+    /// What was said of it when it was accepted.
+    postage: (Lifetime, Option<Step>),
     /// What it costs, and may cost.
     price: AskedPrice,
+    /// Whether anybody said so.
+    price_from: PriceSource,
     trust: Trust,
     session: SessionStatus,
     /// The node's neighbours.
@@ -393,10 +419,24 @@ impl SendProgress {
             data: json!({
                 "state": word,
                 "id": self.message.hex(),
-                "price": self.price.json(self.price_hold()),
+                "price": self.price_json(),
             }),
             words: word,
         })
+    }
+
+    /// What it costs and may cost, for programs. What nobody said is null, and so is whether a message
+    /// that has not left waits for it.
+    fn price_json(&self) -> Value {
+        let hold = self.price_hold();
+        let mut price = self.price.json(hold);
+        if self.price_from == PriceSource::Own {
+            output::forget(&mut price, &["work"]);
+            if hold.is_none() && self.state == MessageState::Queued {
+                output::forget(&mut price, &["waits", "waits_for_turn"]);
+            }
+        }
+        price
     }
 
     /// What holds it back: so the node says, or it has not looked yet and will find. The price may have
@@ -405,8 +445,10 @@ impl SendProgress {
         let is_next = self.state == MessageState::Queued && price::is_under_way(self.session);
         match self.hold {
             None if is_next => self.price.hold(),
-            Some(WaitsFor::Price) => self.price.hold().or(Some(WaitsFor::Turn)),
-            Some(WaitsFor::Turn) | None => self.hold,
+            Some(WaitsFor::Price) if self.price_from == PriceSource::Peers => {
+                self.price.hold().or(Some(WaitsFor::Turn))
+            }
+            Some(WaitsFor::Price | WaitsFor::Turn) | None => self.hold,
         }
     }
 
@@ -594,7 +636,7 @@ impl SendProgress {
     }
 
     fn way_out(&self) -> String {
-        way_out(self.price, self.own_limit, &self.name)
+        way_out(self.price, self.postage.1, &self.name)
     }
 
     /// The time is over, and others to the contact leave before it.
@@ -667,8 +709,9 @@ mod tests {
             not_for_long: false,
             hold: None,
             next_look: None,
-            own_limit: None,
+            postage: (Lifetime::Day, None),
             price: AskedPrice::of(PriceStatus::default(), Lifetime::Day, None),
+            price_from: PriceSource::Peers,
             trust: Trust::Unverified,
             session: SessionStatus::Established,
             peers,
@@ -725,7 +768,8 @@ mod tests {
         assert!(failure.next.contains("cancel 1a2b3c4d"), "{}", failure.next);
         // The least that has it sent, and none where no limit of the contact does.
         assert!(failure.next.contains(": undertone contact max-work ben 16;"), "{}", failure.next);
-        let own = SendProgress { own_limit: Some(Step::new(3)), ..queued(None) }.too_late();
+        let own = SendProgress { postage: (Lifetime::Day, Some(Step::new(3))), ..queued(None) }
+            .too_late();
         assert!(own.next.contains("send it with 16") && !own.next.contains("contact max-work"));
         // For `--wait queued` it is no failure, and is told.
         let data = SendProgress { wait: WaitFor::Queued, ..waits }.reached().unwrap().data;
@@ -787,6 +831,32 @@ mod tests {
             data["price"],
             json!({ "work": 2, "max_work": 8, "waits": false, "waits_for_turn": true })
         );
+    }
+
+    #[test]
+    fn what_nobody_said_of_a_price_is_null_and_not_the_usual() {
+        let told = |state, price_from, hold| {
+            let all = progress(WaitFor::Queued, state, 0);
+            SendProgress { price_from, hold, ..all }.reached().unwrap().data["price"].clone()
+        };
+        let (queued, sent) = (MessageState::Queued, MessageState::Sent);
+        for (state, from, hold, work, waits, turn) in [
+            (queued, PriceSource::Own, None, Value::Null, Value::Null, Value::Null),
+            (
+                queued,
+                PriceSource::Own,
+                Some(WaitsFor::Price),
+                Value::Null,
+                json!(true),
+                json!(false),
+            ),
+            (sent, PriceSource::Own, None, Value::Null, json!(false), json!(false)),
+            (queued, PriceSource::Peers, None, json!(1), json!(false), json!(false)),
+        ] {
+            let expected =
+                json!({ "work": work, "max_work": 8, "waits": waits, "waits_for_turn": turn });
+            assert_eq!(told(state, from, hold), expected, "{state:?} {from:?} {hold:?}");
+        }
     }
 
     #[test]

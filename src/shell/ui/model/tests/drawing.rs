@@ -15,8 +15,8 @@ use crate::engine::price::Step;
 use crate::engine::record::{HoldReason, VerificationMethod};
 use crate::shell::api::calls::{Comparison, Page};
 use crate::shell::api::{
-    CoverStatus, FillStatus, LineStatus, MiningStatus, NetworkStatus, PriceStatus, StepsStatus,
-    WaitingStatus,
+    CoverStatus, FillStatus, LineStatus, MiningStatus, NetworkStatus, PriceSource, PriceStatus,
+    StepsStatus, WaitingStatus,
 };
 
 #[derive(Clone, Debug)]
@@ -205,6 +205,7 @@ fn network(what: u8, id: u64, text: String) -> NetworkStatus {
         pool_items: 3,
         steps: StepsStatus { six_hours: what, day: 8, week: 0, line: what },
         price: PriceStatus { six_hours: what, day: 8, week: 0, highest: what % 9 },
+        price_from: PriceSource::Own,
         fill: FillStatus { six_hours: what, day: 100, week: 0 },
         line: LineStatus { blocks_per_second: u32::MAX, percent_left: what },
         floor_bits: what,
