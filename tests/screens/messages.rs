@@ -341,6 +341,24 @@ fn no_price_above_the_prompt_of_a_narrow_screen_is_cut() {
 }
 
 #[test]
+fn that_the_network_is_busy_is_said_above_the_prompt_of_a_narrow_screen_whatever_else_gives_way() {
+    for asked in 1..=3_u8 {
+        for life in ["6h", "day", "week"] {
+            let mut stage = stage();
+            let price =
+                PriceStatus { six_hours: asked, day: asked, week: asked, ..PriceStatus::default() };
+            stage.tell(Event::Network(NetworkStatus { price, ..network() }));
+            stage.write(&format!("/life {life}"));
+            stage.press(KeyCode::Enter);
+            stage.model.tick(UnixSeconds(NOW + 60));
+            let seen = stage.see(40, 10);
+            let told = format!(" busy: {} x", 1 << asked);
+            assert!(seen.contains(&told), "{told} in {seen}");
+        }
+    }
+}
+
+#[test]
 fn the_cost_is_told_in_tries_while_the_rate_is_not_known() {
     let mut stage = stage();
     stage.tell(Event::Network(NetworkStatus { rate: 0, mining: None, ..network() }));

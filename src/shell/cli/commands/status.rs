@@ -12,7 +12,7 @@ use crate::shell::cli::{connect, output};
 use crate::shell::client::{Client, Connect};
 use crate::shell::failure::{Failure, FailureCode};
 use crate::shell::store::{Store, StoreError};
-use crate::shell::text::{clock_skew, price, size};
+use crate::shell::text::{clock_skew, junk, price, size};
 
 /// `undertone status`
 pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
@@ -148,7 +148,7 @@ fn words(report: &StatusReport) -> String {
     let network = &report.network;
     let cover = match network.cover_per_minute {
         Some(_) if network.cover == CoverStatus::Rests => price::no_junk(network.price),
-        Some(rate) => format!("{rate:.1} per minute on average"),
+        Some(rate) => format!("{} on average", junk::rate(rate)),
         None => "off".to_owned(),
     };
     let clock = network.clock().map_or_else(|| "not compared yet".to_owned(), clock_skew::words);

@@ -219,7 +219,7 @@ fn rule_line(model: &Model, composer: &Composer, theme: Theme, width: usize) -> 
     let room = width.saturating_sub(left.len() + 8);
     let said = match model.current().and_then(|chat| price(model, chat)) {
         None => who,
-        Some(PriceLine { long, brief, least, shortest }) => {
+        Some(PriceLine { long, brief, fewer, shortest }) => {
             let to = to.unwrap_or_default();
             // Fewer words where there is less room. The cost goes last: it stands here because it
             // is not the usual one.
@@ -228,10 +228,9 @@ fn rule_line(model: &Model, composer: &Composer, theme: Theme, width: usize) -> 
                 format!("{who}: {brief}"),
                 format!("{to}: {brief}"),
                 brief,
-                least,
             ];
             let fits = |text: &String| Line::raw(text.as_str()).width() <= room;
-            choice.into_iter().find(fits).unwrap_or(shortest)
+            choice.into_iter().chain(fewer).find(fits).unwrap_or(shortest)
         }
     };
     let start = format!("{0}{0} {1} ", theme.rule(), cut(&said, room));
@@ -247,7 +246,7 @@ fn rule_line(model: &Model, composer: &Composer, theme: Theme, width: usize) -> 
 struct PriceLine {
     long: String,
     brief: String,
-    least: String,
+    fewer: Vec<String>,
     shortest: String,
 }
 
@@ -261,7 +260,7 @@ fn price(model: &Model, chat: ContactChat<'_>) -> Option<PriceLine> {
         return Some(PriceLine {
             long: format!("busy, it will wait: {}", asked.excess()),
             brief: format!("busy, waits: {now} x usual work, {most} allowed"),
-            least: format!("waits: {now} x, max {most}"),
+            fewer: vec![format!("waits: {now} x, max {most}")],
             shortest: format!("waits: {now} x"),
         });
     }
@@ -272,16 +271,26 @@ fn price(model: &Model, chat: ContactChat<'_>) -> Option<PriceLine> {
         return None;
     }
     let lifetime = lifetime::words(chat.lifetime);
-    let busy = asked.map(|asked| format!("busy ({} x usual work), ", asked.now().times()));
-    let busy = busy.unwrap_or_default();
+    let times = asked.map(|asked| asked.now().times());
+    let busy = times.map(|times| format!("busy ({times} x usual work), ")).unwrap_or_default();
     let words = cost.map(|cost| format!(", {}", cost.words())).unwrap_or_default();
     let about = cost.and_then(lifetime::WorkCost::about).map(|about| format!(", {about}"));
     let about = about.unwrap_or_default();
+    // That it is busy goes last of all: what it costs is in F4, too, and why is said nowhere else.
+    let (fewer, shortest) = match times.map(|times| format!("busy: {times} x")) {
+        Some(busy) if chat.lifetime == Lifetime::default() => {
+            (vec![format!("{busy}{about}")], busy)
+        }
+        Some(busy) => {
+            (vec![format!("{busy}, {lifetime}{about}"), format!("{busy}, {lifetime}")], busy)
+        }
+        None => (vec![format!("{lifetime}{about}")], about.trim_start_matches(", ").to_owned()),
+    };
     Some(PriceLine {
         long: format!("{busy}lifetime {lifetime}{words}"),
         brief: format!("{busy}lifetime {lifetime}{about}"),
-        shortest: about.trim_start_matches(", ").to_owned(),
-        least: format!("{lifetime}{about}"),
+        fewer,
+        shortest,
     })
 }
 

@@ -13,7 +13,7 @@ use super::theme::Theme;
 use super::transcript::{ViewState, mining_words};
 use super::wrap::{cut, grouped, wrap};
 use crate::shell::api::{CoverStatus, NetworkStatus, Persistence};
-use crate::shell::text::{clock_skew, price, size};
+use crate::shell::text::{clock_skew, junk, price, size};
 
 /// Columns before a figure.
 const LABEL_COLUMNS: usize = 13;
@@ -104,7 +104,7 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
     let junk = match network.cover_per_minute {
         None => "off; an observer of your connection sees when you write".to_owned(),
         Some(_) if network.cover == CoverStatus::Rests => price::no_junk(network.price),
-        Some(rate) => format!("{rate:.1} envelopes per minute on average"),
+        Some(rate) => format!("{} on average", junk::rate(rate)),
     };
     rows.extend(figure("Junk", &junk, width));
     let fetched = grouped(usize::try_from(network.caught_up).unwrap_or(usize::MAX));

@@ -19,7 +19,7 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::price::Step;
 use crate::shell::api::{CoverStatus, NetworkStatus, Persistence};
 use crate::shell::calendar::{Civil, zone_clocks, zone_name};
-use crate::shell::text::clock_skew;
+use crate::shell::text::{clock_skew, junk};
 
 /// Draws the first row in the richest layout that fits.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
@@ -156,7 +156,7 @@ fn figures(network: &NetworkStatus) -> Vec<(u8, String)> {
     };
     let junk = match network.cover_per_minute {
         Some(_) if network.cover == CoverStatus::Rests => "junk rests".to_owned(),
-        Some(rate) => format!("junk {rate:.1}/min"),
+        Some(rate) => format!("junk {}", junk::brief_rate(rate)),
         None => "junk off".to_owned(),
     };
     // Without peers nothing leaves, so their number is left out last.
