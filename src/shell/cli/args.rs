@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{
     Arg, ArgGroup, Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
     ValueEnum,
@@ -25,6 +26,7 @@ use crate::shell::api::words::{
     LIFETIME_NAMES, LIMIT_NAMES, WORK_NAMES, WorkLimit, lifetime_name, lifetime_named, limit_named,
     work_named,
 };
+use crate::shell::archive;
 use crate::shell::client::GivenOption;
 use crate::shell::failure;
 use crate::shell::net::{Multiaddr, NetworkName};
@@ -59,11 +61,47 @@ impl Cli {
     {
         let mut matches = Self::command().try_get_matches_from(words)?;
         let command = matches.subcommand_name().unwrap_or_default().to_owned();
+        let was_typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let typed: Vec<&str> =
+            ["identity", "memory"].into_iter().filter(|id| was_typed(id)).collect();
         let mut cli = Self::from_arg_matches_mut(&mut matches)
             .map_err(|error| error.format(&mut Self::command()))?;
         cli.pass_network_on(&command)?;
         cli.global.refuse_two_passphrases()?;
-        Ok(cli)
+        match cli.without_meaning(&typed) {
+            Some(why) => Err(Self::command().error(ErrorKind::ArgumentConflict, why)),
+            None => Ok(cli),
+        }
+    }
+
+    /// What was typed of a command and would change nothing in what it does, with the reason. A
+    /// variable of the environment is for all commands, so it need not mean something to each; nor
+    /// need what says where a passphrase comes from, and how the output looks.
+    fn without_meaning(&self, typed: &[&str]) -> Option<String> {
+        if self.global.verbose && self.global.log.is_none() {
+            return Some("'--verbose' is about the log, so it needs '--log <FILE>'".to_owned());
+        }
+        let (name, without) = self
+            .action
+            .as_ref()
+            .map_or((UNNAMED, Without::INTERFACE), |action| (action.name(), action.has_no_use()));
+        if let Some(why) = without.identity.filter(|_| typed.contains(&"identity")) {
+            return Some(format!("'--identity' cannot be used with '{name}': {why}"));
+        }
+        if let Some(why) = without.memory.filter(|_| typed.contains(&"memory")) {
+            return Some(format!("'--memory' cannot be used with '{name}': {why}"));
+        }
+        match &self.action {
+            Some(CliCommand::Relay { action: RelayAction::Run { network, .. } })
+                if network.max_work.is_some() && network.junk.is_none() =>
+            {
+                Some(format!(
+                    "'--max-work' cannot be used with '{name}' without '--junk': a relay does work for \
+                     nothing else"
+                ))
+            }
+            Some(_) | None => None,
+        }
     }
 
     /// Gives the command what was said of its node before its name. Nothing that was said is
@@ -87,6 +125,31 @@ impl Cli {
         Err(Self::command().error(ErrorKind::ArgumentConflict, message))
     }
 }
+
+/// Why options that every command takes have no use for one.
+#[derive(Clone, Copy, Debug)]
+struct Without {
+    identity: Option<&'static str>,
+    memory: Option<&'static str>,
+}
+
+impl Without {
+    const NOTHING: Self = Self { identity: None, memory: None };
+
+    const INTERFACE: Self =
+        Self { identity: Some("F6 is where you choose whom to speak as"), memory: None };
+}
+
+/// The interface, which has no name as a command.
+const UNNAMED: &str = "undertone";
+
+const NOBODY: &str = "it acts for no identity";
+
+const ALL: &str = "it is about all identities of the home folder";
+
+const NAMED: &str = "the identity it is about is named without an option";
+
+const STORED: &str = "it is about what is stored in the home folder, and that stores nothing";
 
 /// Settings of every command.
 #[derive(Args, Clone)]
@@ -463,6 +526,64 @@ opaque_debug!(
 );
 
 impl CliCommand {
+    /// What it is called by.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Demo { .. } => "undertone demo",
+            Self::Relay { .. } => "undertone relay run",
+            Self::Node { .. } => "undertone node",
+            Self::Identity { .. } => "undertone identity",
+            Self::Contact { .. } => "undertone contact",
+            Self::Request { .. } => "undertone request",
+            Self::Send { .. } => "undertone send",
+            Self::Listen { .. } => "undertone listen",
+            Self::History(_) => "undertone history",
+            Self::Message { .. } => "undertone message",
+            Self::Passphrase { .. } => "undertone passphrase",
+            Self::Backup { .. } => "undertone backup",
+            Self::Export { .. } => "undertone export",
+            Self::Import { .. } => "undertone import",
+            Self::Status => "undertone status",
+            Self::Completions { .. } => "undertone completions",
+        }
+    }
+
+    /// Why options of every command would change nothing in what it does. Commands that answer by
+    /// themselves why they cannot be used with `--memory` are left to that.
+    const fn has_no_use(&self) -> Without {
+        match self {
+            Self::Demo { .. }
+            | Self::Relay { .. }
+            | Self::Node { .. }
+            | Self::Completions { .. } => Without { identity: Some(NOBODY), memory: None },
+            Self::Identity { action: IdentityAction::Show { name: None } } => {
+                Without { identity: None, memory: Some(STORED) }
+            }
+            Self::Identity { action: IdentityAction::List } => {
+                Without { identity: Some(ALL), memory: Some(STORED) }
+            }
+            Self::Identity {
+                action:
+                    IdentityAction::New { .. }
+                    | IdentityAction::Show { name: Some(_) }
+                    | IdentityAction::Use { .. }
+                    | IdentityAction::Delete { .. },
+            } => Without { identity: Some(NAMED), memory: Some(STORED) },
+            Self::Contact { .. }
+            | Self::Request { .. }
+            | Self::Send { .. }
+            | Self::History(_)
+            | Self::Message { .. }
+            | Self::Export { .. }
+            | Self::Import { .. } => Without { identity: None, memory: Some(STORED) },
+            Self::Listen { .. } => Without { identity: Some(ALL), memory: None },
+            Self::Passphrase { .. } | Self::Backup { .. } => {
+                Without { identity: Some(ALL), ..Without::NOTHING }
+            }
+            Self::Status => Without { identity: Some(ALL), memory: Some(STORED) },
+        }
+    }
+
     /// The settings of the node that it runs; `None` if it runs none.
     fn network_mut(&mut self) -> Option<&mut NetworkFlags> {
         match self {
@@ -503,7 +624,10 @@ pub enum RelayAction {
         /// Store envelopes on disk instead, in the home folder, until they expire, up to this size,
         /// such as 10GiB. They survive restarts. Memory then contains an index only, of up to 640
         /// bytes for each envelope. Beside the file lies a log of up to 8 MiB.
-        #[arg(long, value_name = "SIZE", allow_negative_numbers = true, conflicts_with = "pool")]
+        #[arg(
+            long, value_name = "SIZE", allow_negative_numbers = true, conflicts_with = "pool",
+            value_parser = parse_archive
+        )]
         archive: Option<RoomArg>,
         /// Remove from the archive what does not fit into a smaller size than it had before. Without
         /// this, a relay that would have to remove something is not started.
@@ -1024,6 +1148,12 @@ impl FromStr for RoomArg {
     }
 }
 
+/// A number of bytes for which an archive can be made.
+fn parse_archive(text: &str) -> Result<RoomArg, ParseRoomError> {
+    let room: RoomArg = text.parse()?;
+    if room.0 as u64 > archive::MOST_BYTES { Err(ParseRoomError::TooLarge) } else { Ok(room) }
+}
+
 /// The text is not a size, or not one for a pool or an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseRoomError {
@@ -1042,6 +1172,9 @@ pub enum ParseRoomError {
         /// The size that was given, in bytes.
         bytes: usize,
     },
+    /// No file of an archive can be so large.
+    #[error("an archive can have {} at most. {SIZES}", text::size::words(archive::MOST_BYTES))]
+    TooLarge,
 }
 
 /// The units of a size.
@@ -1183,6 +1316,44 @@ mod tests {
     }
 
     #[test]
+    fn an_option_that_would_change_nothing_in_what_a_command_does_is_refused_with_the_reason() {
+        let key = "'--identity' cannot be used with";
+        for (line, sentence) in [
+            ("undertone relay run --max-work 4", "without '--junk': a relay does work for nothing"),
+            ("undertone --max-work 4 relay run", "without '--junk': a relay does work for nothing"),
+            ("undertone --verbose status", "'--verbose' is about the log, so it needs '--log"),
+            ("undertone status -v", "'--verbose' is about the log, so it needs '--log"),
+            ("undertone status --memory", "it is about what is stored in the home folder"),
+            ("undertone --memory contact list", "it is about what is stored in the home folder"),
+            ("undertone send bob hi --memory", "it is about what is stored in the home folder"),
+            ("undertone identity new bob --memory", "it is about what is stored"),
+            ("undertone -i bob", "F6 is where you choose whom to speak as"),
+            ("undertone listen -i bob", key),
+            ("undertone -i bob relay run", key),
+            ("undertone node stop -i bob", key),
+            ("undertone backup create f --identity bob", "about all identities of the home folder"),
+            ("undertone identity use ann -i bob", "named without an option"),
+            ("undertone identity show ann -i bob", "named without an option"),
+        ] {
+            let message = network_of(line).unwrap_err();
+            assert!(message.contains(sentence), "{line}: {message}");
+        }
+        for line in [
+            "undertone relay run --max-work 4 --junk 1/h",
+            "undertone --junk 1/h relay run --max-work 4",
+            "undertone --verbose status --log f",
+            "undertone identity show -i bob",
+            "undertone contact list -i bob",
+            "undertone node run --memory",
+            "undertone relay run --memory",
+            "undertone demo --memory",
+            "undertone --memory",
+        ] {
+            assert!(network_of(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
     fn two_sources_of_the_passphrase_are_refused_wherever_they_stand() {
         for line in [
             "undertone --passphrase-fd 3 status --passphrase-file f",
@@ -1255,6 +1426,7 @@ mod tests {
             ("undertone relay run --pool apples", "Units are KiB, MiB and GiB"),
             ("undertone relay run --pool 8MB", "Units are KiB, MiB and GiB"),
             ("undertone relay run --archive -1", "Units are KiB, MiB and GiB"),
+            ("undertone relay run --archive 4096GiB", "an archive can have 4 TiB at most"),
             ("undertone --floor -1", "-1 is not in 0..=48"),
             ("undertone history bob --last -1", "-1 is not in 1..=500"),
             ("undertone listen --count -1", "expected a whole number"),
@@ -1268,6 +1440,7 @@ mod tests {
             "undertone --line 4294967295",
             "undertone relay run --pool 672KiB",
             "undertone relay run --archive 688128B",
+            "undertone relay run --archive 4095GiB",
         ] {
             assert!(network_of(line).is_ok(), "{line}");
         }
