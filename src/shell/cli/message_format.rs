@@ -352,7 +352,7 @@ pub(super) mod tests {
             page_at(UnixSeconds(2_000), price, (&contact, message))
         };
         let why = "waits for a lower price: a day costs 16 times the usual work now, at most 8 times \
-                   is allowed; the price is looked at again every few hours";
+                   is allowed; the price is looked at again at random times, four hours apart on average";
         let told = format!("it {why}");
         let queued = ours(MessageState::Queued, DeliveryLog::default());
         let waiting = page(&queued, &[HeldBack::Messages], busy);

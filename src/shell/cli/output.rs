@@ -86,6 +86,9 @@ pub fn forget(value: &mut Value, fields: &[&str]) {
     }
 }
 
+/// What a node without a network does not know of contacts and messages.
+pub const KNOWN_TO_A_NETWORK: [&str; 2] = ["waits_for_price", "waits_for_turn"];
+
 /// An event as `listen --json` and `history --json` print it: a line of its own for programs, which
 /// says the version of its format.
 #[must_use]
@@ -120,10 +123,10 @@ impl CommandOutput {
         Self::new(all, words)
     }
 
-    /// The same of a node that has no network: what waits for a lower price is not known to it.
+    /// The same of a node that has no network.
     #[must_use]
     pub fn without_network(mut self) -> Self {
-        forget(&mut self.data, &["waits_for_price"]);
+        forget(&mut self.data, &KNOWN_TO_A_NETWORK);
         self
     }
 

@@ -92,7 +92,8 @@ impl PriceHold {
 
 /// When the price is looked at again: `the price is looked at again within 3 hours`.
 pub(in crate::shell) fn looks(look: Option<UnixSeconds>, now: UnixSeconds) -> String {
-    let when = within(look, now).unwrap_or_else(|| "every few hours".to_owned());
+    let when = within(look, now)
+        .unwrap_or_else(|| "at random times, four hours apart on average".to_owned());
     format!("the price is looked at again {when}")
 }
 

@@ -184,7 +184,7 @@ async fn added(
     let price = asked.map(|asked| {
         let mut price = asked.json(asked.hold());
         if status.network.price_from == PriceSource::Own {
-            output::forget(&mut price, &["work", "waits"]);
+            output::forget(&mut price, &["work", "waits", "waits_for_turn"]);
         }
         price
     });

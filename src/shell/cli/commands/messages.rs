@@ -30,7 +30,7 @@ pub(super) async fn history(global: &GlobalArgs, args: HistoryArgs) -> Result<()
         for message in messages {
             let mut line = output::event_json(&Event::Message(message));
             if !is_online {
-                output::forget(&mut line, &["waits_for_price"]);
+                output::forget(&mut line, &output::KNOWN_TO_A_NETWORK);
             }
             output::print_line(&output::to_ascii(&line));
         }

@@ -140,7 +140,7 @@ impl Sending<'_> {
         let Postage { lifetime: life, highest: max_work } = postage;
         let price = AskedPrice::of_message(figures.price, (life, max_work), &contact);
         if self.format == OutputFormat::Text {
-            say_price(&figures, (life, price, max_work), &self.name);
+            say_price(&figures, (life, price, max_work), &contact, &self.name);
         }
         let send = MessageSend { contact: contact.id.into(), text, life, max_work };
         let sent = self.call(send).await.map_err(|failure| unknown(failure, &self.name))?;
@@ -159,6 +159,9 @@ impl Sending<'_> {
             session: contact.session,
             peers: 0,
         };
+        if self.format == OutputFormat::Text && progress.waits_its_turn() {
+            output::print_message(&progress.turn_words());
+        }
         match progress.reached() {
             Some(done) => Ok(done),
             // It is not sent while a person has not decided about the contact.
@@ -187,7 +190,9 @@ impl Sending<'_> {
                 return Err(progress.too_late());
             }
             if self.format == OutputFormat::Text && deadline == self.deadline {
-                output::print_message(&progress.turn_words());
+                let words = progress.turn_words();
+                let stop = "Ctrl+C stops waiting, and it stays queued";
+                output::print_message(&format!("{words}. {stop}"));
             }
             deadline = (Instant::now() + USUAL_WAIT).min(self.latest);
         }
@@ -291,6 +296,7 @@ fn behind_others(contact: &Contact, own_limit: Option<Step>) -> Option<WaitsFor>
 fn say_price(
     figures: &NetworkStatus,
     (lifetime, asked, own_limit): (Lifetime, AskedPrice, Option<Step>),
+    contact: &Contact,
     name: &str,
 ) {
     let rate = if figures.rate == 0 { miner::speed() } else { figures.rate };
@@ -302,7 +308,7 @@ fn say_price(
         let most = price::work(asked.most());
         output::print_message(&format!(
             "the message waits for a lower price: at most {most} is allowed. While a node runs, {}; {}",
-            price::looks(None, wall()),
+            price::looks(contact.next_look, wall()),
             way_out(asked, own_limit, name)
         ));
     } else if std::io::stderr().is_terminal()
@@ -469,7 +475,7 @@ impl SendProgress {
 
     fn turn_words(&self) -> String {
         let next = price::one_by_one(self.next_look, wall());
-        format!("the message waits its turn: {next}. Ctrl+C stops waiting, and it stays queued")
+        format!("the message waits its turn: {next}")
     }
 
     fn held(&self) -> Failure {
@@ -665,8 +671,8 @@ impl SendProgress {
 }
 
 /// Why a message may be lost although it has left.
-const NOT_HELD: &str = "the price rose above what it may cost while its proof of work was computed: \
-                        it was sent all the same, and nodes that are short of room do not hold it";
+const NOT_HELD: &str = "it left for less work than is asked by now, or peers ask for the most there is: \
+                        nodes that are short of room or of their line do not hold it";
 
 /// What becomes of a message that has not been sent.
 const QUEUED: &str = "the message is queued here, and is sent automatically while a node runs";
