@@ -300,6 +300,32 @@ fn what_left_for_too_little_goes_along_with_a_message_that_may_cost_more() {
 }
 
 #[test]
+fn what_left_for_too_little_is_not_published_again_by_restarts_while_as_much_is_asked() {
+    let usual = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
+    let hour = Millis::from_secs(3_600);
+    let mut busy = Busy::with(16, NodeSettings { retransmit_after: hour, ..usual });
+    busy.town.world.switch_off(busy.town.people[1].node);
+    while busy.asked() < Step::new(6) {
+        let poured = noise(&mut busy.chance, busy.town.world.wall(), FLOOR + 8);
+        busy.town.world.inject(busy.flooder, busy.relay, poured);
+        busy.town.world.run_for(Millis(1));
+    }
+    let cheap = busy.say("too cheap", None);
+    busy.flood(4, 6);
+    assert_eq!(busy.state(cheap), MessageState::Unacknowledged);
+    let before = busy.published().len();
+    let node = busy.town.people[0].node;
+    for _ in 0..3 {
+        busy.town.world.start_over(node);
+        busy.flood(2, 6);
+        assert!(busy.paid() > Step::new(3), "{:?}", busy.paid());
+        assert_eq!(busy.published().len(), before);
+    }
+    assert_eq!(busy.state(cheap), MessageState::Unacknowledged);
+    busy.town.assert_sound();
+}
+
+#[test]
 fn what_a_later_message_may_cost_those_before_it_may_cost_too() {
     let mut busy = Busy::new(4);
     busy.flood(12, 5);

@@ -45,6 +45,9 @@ pub(super) struct Messenger {
 pub(super) enum Republished {
     /// Published.
     Published(Stay),
+    /// Not published: it left before, and shows less than is asked by now. What it is for is sent
+    /// again when its own timer says so.
+    TooCheap,
     /// Too old to publish, or worth less than is asked by now and may be paid.
     Outdated,
 }
@@ -205,6 +208,7 @@ impl Messenger {
             Republished::Published(stay) => {
                 conversation::on_republished(conversation, turn, message, stay);
             }
+            Republished::TooCheap => {}
             Republished::Outdated => conversation::on_outdated_unsent(conversation, turn, message),
         }
     }

@@ -250,6 +250,8 @@ impl Publisher<'_> {
             Ok(checked) if !pays(&checked) && asked <= highest && self.never_left(record) => {
                 Republished::Outdated
             }
+            // Whoever asks for more would ignore it once more.
+            Ok(checked) if !pays(&checked) && !self.never_left(record) => Republished::TooCheap,
             Ok(checked) => {
                 let (id, stay) = (checked.id(), self.stay(turn, pays(&checked)));
                 self.relay.admit_own(turn, checked);
