@@ -95,7 +95,8 @@ fn a_message_that_is_too_dear_waits_says_so_and_goes_along_with_one_that_pays() 
     let messages = serde_json::json!({ "what": "messages" });
     assert!(of_ben.as_array().is_some_and(|all| all.contains(&messages)), "{of_ben}");
     let told = String::from_utf8(ann.run(&["status"]).stdout).expect("UTF-8");
-    let limited = "is asked; you pay at most 8 times, so what costs more waits\n";
+    let limited =
+        "is asked; without another limit you pay at most 8 times, so what costs more waits\n";
     assert!(told.contains("price    busy: ") && told.contains(limited), "{told}");
     assert!(told.contains("waiting  for a lower price: 2 messages"), "{told}");
 

@@ -149,6 +149,10 @@ const ALL: &str = "it is about all identities of the home folder";
 
 const NAMED: &str = "the identity it is about is named without an option";
 
+const BY_ID: &str = "a message is named by its id, whoever wrote it";
+
+const SCRIPT: &str = "it prints a script";
+
 const STORED: &str = "it is about what is stored in the home folder, and that stores nothing";
 
 /// Settings of every command.
@@ -552,10 +556,10 @@ impl CliCommand {
     /// themselves why they cannot be used with `--memory` are left to that.
     const fn has_no_use(&self) -> Without {
         match self {
-            Self::Demo { .. }
-            | Self::Relay { .. }
-            | Self::Node { .. }
-            | Self::Completions { .. } => Without { identity: Some(NOBODY), memory: None },
+            Self::Demo { .. } | Self::Relay { .. } | Self::Node { .. } => {
+                Without { identity: Some(NOBODY), memory: None }
+            }
+            Self::Completions { .. } => Without { identity: Some(NOBODY), memory: Some(SCRIPT) },
             Self::Identity { action: IdentityAction::Show { name: None } } => {
                 Without { identity: None, memory: Some(STORED) }
             }
@@ -573,9 +577,9 @@ impl CliCommand {
             | Self::Request { .. }
             | Self::Send { .. }
             | Self::History(_)
-            | Self::Message { .. }
             | Self::Export { .. }
             | Self::Import { .. } => Without { identity: None, memory: Some(STORED) },
+            Self::Message { .. } => Without { identity: Some(BY_ID), memory: Some(STORED) },
             Self::Listen { .. } => Without { identity: Some(ALL), memory: None },
             Self::Passphrase { .. } | Self::Backup { .. } => {
                 Without { identity: Some(ALL), ..Without::NOTHING }
@@ -1331,6 +1335,8 @@ mod tests {
             ("undertone listen -i bob", key),
             ("undertone -i bob relay run", key),
             ("undertone node stop -i bob", key),
+            ("undertone -i bob message show 1a2b", "named by its id"),
+            ("undertone --memory completions bash", "it prints a script"),
             ("undertone backup create f --identity bob", "about all identities of the home folder"),
             ("undertone identity use ann -i bob", "named without an option"),
             ("undertone identity show ann -i bob", "named without an option"),

@@ -248,8 +248,8 @@ pub(in crate::shell) fn own_steps(asked: StepsStatus) -> Option<String> {
 }
 
 /// What is asked of a sender here beyond the usual work, and whether it is paid: `busy: you pay 4
-/// times the usual work for a day`, or `busy: 16 times the usual work for a day is asked; you pay at
-/// most 8 times, so what costs more waits`; `None` if nothing is.
+/// times the usual work for a day`, or `busy: 16 times the usual work for a day is asked; without
+/// another limit you pay at most 8 times, so what costs more waits`; `None` if nothing is.
 pub(in crate::shell) fn busy(price: PriceStatus) -> Option<String> {
     let PriceStatus { six_hours, day, week, highest } = price;
     let asked = [(six_hours, "for 6 hours"), (day, "for a day"), (week, "for a week")];
@@ -258,7 +258,9 @@ pub(in crate::shell) fn busy(price: PriceStatus) -> Option<String> {
         return Some(format!("busy: you pay {words}"));
     }
     let most = most_work(price.usual_limit());
-    Some(format!("busy: {words} is asked; you pay at most {most}, so what costs more waits"))
+    Some(format!(
+        "busy: {words} is asked; without another limit you pay at most {most}, so what costs more waits"
+    ))
 }
 
 /// What of ours is held back: `2 messages, 1 message to be sent again, 1 contact request,
@@ -400,8 +402,8 @@ mod tests {
         assert_eq!(
             busy(BUSY).as_deref(),
             Some(
-                "busy: 16 times the usual work for a day, 2 times for a week is asked; you pay at \
-                 most 8 times, so what costs more waits"
+                "busy: 16 times the usual work for a day, 2 times for a week is asked; without \
+                 another limit you pay at most 8 times, so what costs more waits"
             )
         );
         let allowed = PriceStatus { highest: 4, ..BUSY };
@@ -410,7 +412,10 @@ mod tests {
             Some("busy: you pay 16 times the usual work for a day, 2 times for a week")
         );
         let least = busy(PriceStatus { highest: 0, ..BUSY }).unwrap();
-        assert!(least.contains("you pay at most the usual work, so"), "{least}");
+        assert!(
+            least.contains("without another limit you pay at most the usual work, so"),
+            "{least}"
+        );
         assert_eq!(busy(PriceStatus::default()), None);
     }
 

@@ -258,18 +258,16 @@ impl Sending<'_> {
         Ok(())
     }
 
-    /// The result of a wait that is over, with the price that was heard meanwhile: a node of its own
-    /// knew none when it began.
+    /// The result of a wait that is over, with the price that is asked by then: a node of its own
+    /// knew none when it began, and others' may have changed.
     async fn done(
         &self,
         deadline: Instant,
         mut progress: SendProgress,
         contact: &Contact,
     ) -> Result<SendOutcome, Failure> {
-        if progress.price_from == PriceSource::Own
-            && let Ok(Ok(status)) =
-                timeout_at(deadline + LAST_LOOK, self.client.call(Status {})).await
-        {
+        let asked = timeout_at(deadline + LAST_LOOK, self.client.call(Status {})).await;
+        if let Ok(Ok(status)) = asked {
             let price = status.network.price;
             progress.price = AskedPrice::of_message(price, progress.postage, contact);
             progress.price_from = status.network.price_from;
