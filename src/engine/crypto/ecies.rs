@@ -122,6 +122,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_slow_case};
     use crate::engine::testing::rng::SeededRng;
 
     #[test]
@@ -194,5 +195,20 @@ mod tests {
             let ours = Identity::generate(&mut seeded.turn());
             prop_assert!(open(&ours, &sealed).is_none());
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_letter_is_opened_whole_or_not_at_all() {
+        let mut seeded = SeededRng::new(7);
+        let ours = Identity::generate(&mut seeded.turn());
+        let letters =
+            ["", "words"].map(|words| seal(&mut seeded.turn(), &ours.public(), words.as_bytes()));
+        each_slow_case(&letters, |sealed| {
+            let opened = open(&ours, sealed);
+            assert!(
+                opened.as_ref().is_none_or(|opened| matches!(opened.as_slice(), b"" | b"words"))
+            );
+            Reading::found(opened)
+        });
     }
 }

@@ -244,6 +244,7 @@ mod tests {
 
     use super::*;
     use crate::engine::crypto::keys::EphemeralSecret;
+    use crate::engine::testing::mutate::{Reading, each_case};
     use crate::engine::testing::rng::SeededRng;
 
     fn number(hex: &str) -> FieldElement {
@@ -315,5 +316,17 @@ mod tests {
             prop_assert_eq!((decode(&one), decode(&two)), (point, point));
             prop_assert_ne!(one, two);
         }
+    }
+
+    #[test]
+    fn changed_at_random_64_bytes_are_still_a_point() {
+        let mut seeded = SeededRng::new(1);
+        let point = EphemeralSecret::draw(&mut seeded.turn()).public();
+        let written = encode(&mut seeded.turn(), &point).to_vec();
+        each_case(&[written, vec![0; ENCODED_SIZE], vec![0xff; ENCODED_SIZE]], |bytes| {
+            let point = bytes.first_chunk().map(decode);
+            assert!(point.is_none_or(|key| PublicKey::from_bytes(&key.to_bytes()) == Some(key)));
+            Reading::found(point)
+        });
     }
 }

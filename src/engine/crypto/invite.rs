@@ -99,6 +99,7 @@ mod tests {
 
     use super::*;
     use crate::engine::crypto::keys::Identity;
+    use crate::engine::testing::mutate::{Reading, each_text};
     use crate::engine::testing::rng::SeededRng;
 
     fn key(seed: u64) -> PublicKey {
@@ -169,5 +170,17 @@ mod tests {
         fn every_key_reads_back(seed in any::<u64>()) {
             prop_assert_eq!(decode(&encode(&key(seed))), Ok(key(seed)));
         }
+    }
+
+    #[test]
+    fn changed_at_random_an_invite_is_of_a_key_or_refused() {
+        let (invite, hex) = (encode(&key(1)), key(2).hex());
+        let (head, tail) = invite.split_at(40);
+        let spaced = format!(" {head}\r\n {tail}");
+        each_text(&[&invite, &invite.to_lowercase(), &spaced, &hex], |text| {
+            let read = decode(text);
+            assert!(read.is_err() || read.is_ok_and(|key| decode(&encode(&key)) == Ok(key)));
+            Reading::of(read)
+        });
     }
 }

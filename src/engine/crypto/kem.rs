@@ -135,6 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case, each_slow_case};
     use crate::engine::testing::rng::SeededRng;
 
     fn secret(seed: u64) -> KemSecret {
@@ -239,5 +240,34 @@ mod tests {
                 None => prop_assert!(!below),
             }
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_key_is_refused_or_written_as_it_came() {
+        let seeds = [1, 2].map(|seed| secret(seed).public().as_bytes().to_vec());
+        each_case(&seeds, |bytes| {
+            let whole = <&[u8; PUBLIC_SIZE]>::try_from(bytes).ok();
+            Reading::again(whole.and_then(KemPublic::from_bytes), |key| *key.as_bytes())
+        });
+    }
+
+    #[test]
+    fn changed_at_random_a_ciphertext_still_gives_a_secret() {
+        let (ciphertext, _) = secret(1).public().encapsulate(&mut SeededRng::new(3).turn());
+        each_slow_case(&[ciphertext.to_vec()], |bytes| {
+            let whole = <&[u8; CIPHERTEXT_SIZE]>::try_from(bytes).ok();
+            Reading::found(whole.map(|ciphertext| secret(1).decapsulate(ciphertext)))
+        });
+    }
+
+    #[test]
+    fn changed_at_random_a_stored_key_is_refused_or_the_one_that_is_written_so() {
+        let config = bincode::config::standard().with_fixed_int_encoding();
+        let write = |key: &KemPublic| bincode::serde::encode_to_vec(key, config).unwrap();
+        each_slow_case(&[write(&secret(1).public())], |bytes| {
+            let read = bincode::serde::decode_from_slice::<KemPublic, _>(bytes, config).ok();
+            let whole = read.filter(|(_, used)| *used == bytes.len());
+            Reading::again(whole, |(key, _)| write(&key))
+        });
     }
 }

@@ -311,6 +311,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case, each_slow_case};
     use crate::engine::testing::rng::SeededRng;
 
     fn identity(seed: u64) -> Identity {
@@ -418,5 +419,29 @@ mod tests {
                 prop_assert_eq!(key.to_bytes(), whole);
             }
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_key_is_refused_or_written_as_it_came() {
+        let seeds = [1, 2, 3].map(|seed| identity(seed).public().to_bytes().to_vec());
+        each_case(&seeds, |bytes| {
+            let whole = <&[u8; PUBLIC_KEY_SIZE]>::try_from(bytes).ok();
+            Reading::again(whole.and_then(PublicKey::from_bytes), |key| key.to_bytes())
+        });
+    }
+
+    #[test]
+    fn changed_at_random_a_stored_key_pair_is_refused_or_the_one_that_is_written_so() {
+        let config = bincode::config::standard().with_fixed_int_encoding();
+        let write = |pair: &(Identity, EphemeralSecret, PublicKey)| {
+            bincode::serde::encode_to_vec(pair, config).unwrap()
+        };
+        let passing = EphemeralSecret::draw(&mut SeededRng::new(4).turn());
+        let seeds = [write(&(identity(1), passing, identity(2).public()))];
+        each_slow_case(&seeds, |bytes| {
+            let read = bincode::serde::decode_from_slice(bytes, config).ok();
+            let whole = read.filter(|(_, used)| *used == bytes.len());
+            Reading::again(whole, |(pair, _)| write(&pair))
+        });
     }
 }

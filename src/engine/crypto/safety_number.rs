@@ -95,6 +95,7 @@ mod tests {
 
     use super::*;
     use crate::engine::crypto::keys::Identity;
+    use crate::engine::testing::mutate::{Reading, each_text};
     use crate::engine::testing::rng::SeededRng;
 
     fn key(seed: u64) -> PublicKey {
@@ -160,5 +161,16 @@ mod tests {
                 prop_assert_eq!(number.digits(), text.split_whitespace().collect::<String>());
             }
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_number_is_sixty_digits_or_none() {
+        let number = SafetyNumber::of(&key(1), &key(2));
+        each_text(&[&number.to_string(), &number.digits()], |text| {
+            let read = SafetyNumber::parse(text);
+            let same = |read: SafetyNumber| SafetyNumber::parse(&read.to_string()) == Some(read);
+            assert!(read.is_none_or(same));
+            Reading::found(read)
+        });
     }
 }

@@ -148,6 +148,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_text};
     fn words(mut hash: [u8; 32]) -> Sas {
         Sas::new(&Secret::take(&mut hash))
     }
@@ -227,5 +228,16 @@ mod tests {
             }
             let _completed: Option<SasWord> = SasWord::complete(&text);
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_word_is_one_of_the_list_or_none() {
+        each_text(&["walnut", "ABAN", " zoo ", "zebra"], |text| {
+            let (word, completed) = (SasWord::parse(text), SasWord::complete(text));
+            for word in word.into_iter().chain(completed) {
+                assert!(word.to_string().starts_with(&text.trim().to_ascii_lowercase()));
+            }
+            Reading::found(word)
+        });
     }
 }

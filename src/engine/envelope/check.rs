@@ -364,6 +364,7 @@ mod tests {
     use super::super::Draft;
     use super::super::wire::MAX_DATA;
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     /// On a whole hour.
     const NOON: UnixSeconds = UnixSeconds(472_222 * 3600);
@@ -569,5 +570,23 @@ mod tests {
                 check(flipped, NOON, &NO_FLOOR).map_or(true, |checked| Some(checked.id()) != id)
             );
         }
+    }
+
+    #[test]
+    fn changed_at_random_an_envelope_is_checked_alike_at_the_door_and_behind_it() {
+        let seeds = Lifetime::ALL.map(|lifetime| mined(NOON, lifetime, 100, &NO_FLOOR));
+        each_case(&seeds, |bytes| {
+            let seen = inspect(bytes, &NO_FLOOR);
+            for now in [UnixSeconds(0), NOON, UnixSeconds(u64::MAX)] {
+                match check(bytes.to_vec(), now, &NO_FLOOR) {
+                    Ok(checked) => assert_eq!((Ok(checked.id()), checked.bytes()), (seen, bytes)),
+                    Err(refused) if refused.acceptance() == Acceptance::Reject => {
+                        assert_eq!(seen, Err(refused));
+                    }
+                    Err(_) => assert!(seen.is_ok()),
+                }
+            }
+            Reading::of(seen)
+        });
     }
 }

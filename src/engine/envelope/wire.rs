@@ -228,6 +228,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     /// An encoding of so much data.
     fn encoded(nonce: u64, data: usize) -> Vec<u8> {
@@ -353,5 +354,15 @@ mod tests {
             append_length(&mut bytes, length);
             prop_assert_eq!(read_length(&bytes), Some((length, [].as_slice())));
         }
+    }
+
+    #[test]
+    fn changed_at_random_an_envelope_is_refused_or_the_one_that_is_written_so() {
+        let seeds = [0, 1, 127, 128, BODY_SIZE, 20_000].map(|data| encoded(7, data));
+        each_case(&seeds, |bytes| {
+            let read = Envelope::decode(bytes).ok();
+            assert_eq!(EnvelopeId::of(bytes).is_some(), read.is_some());
+            Reading::again(read, |envelope| envelope.encode())
+        });
     }
 }

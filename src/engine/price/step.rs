@@ -122,6 +122,7 @@ impl SaidSteps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     #[test]
     fn all_bytes_are_steps_and_what_is_written_reads_back() {
@@ -142,5 +143,16 @@ mod tests {
         assert_eq!(Step::MAX.above(), Step::MAX);
         assert_eq!(Step::default().below(1), Step::default());
         assert_eq!(Step::new(u8::MAX).times(), 256);
+    }
+
+    #[test]
+    fn changed_at_random_three_bytes_are_still_steps() {
+        each_case(&[vec![0x12, 0x38, 3], vec![0xff; 3]], |bytes| {
+            let said = <[u8; SaidSteps::BYTES]>::try_from(bytes).map(SaidSteps::decode);
+            assert!(
+                said.is_err() || said.is_ok_and(|said| SaidSteps::decode(said.encode()) == said)
+            );
+            Reading::of(said)
+        });
     }
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::testing::mutate::{Reading, each_text};
 
 fn grid(raw: &str) -> Sanitized {
     UntrustedText::new(raw.to_owned()).sanitize_for_cell()
@@ -184,4 +185,22 @@ proptest! {
         prop_assert!(!label.contains('\n') && label.trim() == label && label.width() > 0);
         prop_assert!(label.graphemes(true).count() <= MAX_LABEL_GRAPHEMES + 2);
     }
+}
+
+#[test]
+fn changed_at_random_a_text_acts_nowhere_and_hides_nothing() {
+    let honest =
+        ["hello, world", "می\u{200c}خواهم", "👨\u{200d}👩\u{200d}👧 👩🏽\u{200d}🚀 ❤\u{fe0f}"];
+    let seeds: Vec<&str> = HOSTILE.iter().map(|(raw, _)| *raw).chain(honest).collect();
+    each_text(&seeds, |raw| {
+        let text = UntrustedText::new(raw.to_owned());
+        // An emoji keeps its colour in an export.
+        let export = text.sanitize_for_text().text.replace(['\u{fe0e}', '\u{fe0f}'], "");
+        let cells = text.sanitize_for_cell().text;
+        assert!(cells.split('\n').flat_map(|line| line.graphemes(true)).all(|g| g.width() > 0));
+        let (line, label) = (text.sanitize_for_line().text, text.sanitize_for_label().text);
+        assert!(![&line, &label].into_iter().any(|text| text.contains('\n')));
+        assert!(![export, cells, line, label].iter().any(|text| text.contains(is_dangerous)));
+        Reading::Taken
+    });
 }
