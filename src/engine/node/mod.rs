@@ -425,3 +425,60 @@ const FIRST_PRICE: Millis = Millis::from_secs(5);
 
 /// Ten minutes: everything expires at whole hours, so sweeping more often finds little.
 const SWEEP_EVERY: Millis = Millis::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::envelope::{Draft, Floor, Lifetime, Topic, inspect};
+    use crate::engine::id::{SyncRequestId, SyncResponseId};
+    use crate::engine::sync::{ResponseBody, SyncRequest, SyncResponse, append_envelope};
+    use crate::engine::testing::mutate::{Reading, each_slow_case};
+    use crate::engine::testing::rng::{NOW, SeededRng};
+
+    /// Has a node take in an input; what it asks neighbours then.
+    fn take_in(node: &mut Node, seeded: &mut SeededRng, input: Input) -> Vec<SyncRequestId> {
+        node.handle(&mut seeded.turn(), input);
+        let outputs = core::iter::from_fn(|| node.poll_output());
+        let asked = outputs.filter_map(|output| match output {
+            Output::Effect(Effect::SyncRequest { id, .. }) => Some(id),
+            Output::Commit(_) | Output::AuditNonce(_) | Output::Effect(_) => None,
+        });
+        asked.collect()
+    }
+
+    #[test]
+    fn changed_at_random_what_a_neighbour_sends_is_taken_or_refused_and_the_node_goes_on() {
+        let settings = NodeSettings::new(NodeRole::Messenger, Floor::new(0));
+        let draft = Draft::new(NOW, Lifetime::Day, Topic([7; 4]), vec![7; 100]).unwrap();
+        let envelope = draft.mine(&settings.floor, 0).unwrap().1;
+        let mut chunk = Vec::new();
+        append_envelope(&mut chunk, &envelope);
+        let said = |body| SyncResponse { minutes: 1, steps: SaidSteps::default(), body }.encode();
+        let seeds = [
+            envelope,
+            SyncRequest::Begin.encode(),
+            SyncRequest::Steps.encode(),
+            SyncRequest::Answer(&[0x61, 0, 0, 0]).encode(),
+            said(ResponseBody::Done),
+            said(ResponseBody::Envelopes(&chunk)),
+        ];
+        let from = NeighbourId(1);
+        each_slow_case(&seeds, |bytes| {
+            let (mut node, mut seeded) = (Node::new(settings), SeededRng::new(1));
+            let mut take = |input| take_in(&mut node, &mut seeded, input);
+            let asked = take(Input::Peers(vec![Neighbour::alone(from)]));
+            assert!(!asked.is_empty(), "it catches up at joining");
+            for id in asked {
+                drop(take(Input::SyncResponse { id, bytes: Some(bytes.to_vec()) }));
+            }
+            for bytes in [SyncRequest::Begin.encode(), bytes.to_vec()] {
+                drop(take(Input::SyncRequest { from, id: SyncResponseId(1), bytes }));
+            }
+            if let Ok(id) = inspect(bytes, &settings.floor) {
+                drop(take(Input::Gossip { from, id, bytes: bytes.to_vec() }));
+            }
+            drop(take(Input::Tick));
+            Reading::Taken
+        });
+    }
+}

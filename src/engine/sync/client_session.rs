@@ -274,3 +274,73 @@ impl SketchTransfer {
         Some(sketch::write(cells))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_ids::id;
+    use super::super::wire::{MAX_MESSAGE, ResponseBody, SyncResponse, append_envelope, envelopes};
+    use super::*;
+    use crate::engine::env::UnixSeconds;
+    use crate::engine::price::SaidSteps;
+    use crate::engine::sync::SketchSalt;
+    use crate::engine::testing::mutate::{Reading, each_case};
+
+    fn set(numbers: impl Iterator<Item = u64>) -> EnvelopeSet {
+        EnvelopeSet::new(numbers.map(|number| (UnixSeconds(number / 40 * 3_600), id(number))))
+    }
+
+    /// The request after a response, as a client makes it.
+    fn next(session: &mut ClientSession, bytes: &[u8]) -> Result<Vec<u8>, SessionEnd> {
+        session.add_received(bytes.len());
+        match SyncResponse::decode(bytes)?.body {
+            ResponseBody::Done => Err(SessionEnd::Done),
+            ResponseBody::Busy => Err(SessionEnd::More),
+            ResponseBody::Query(query) => session.answer(query),
+            ResponseBody::MoreCells => session.more_cells(),
+            ResponseBody::Envelopes(chunk) => {
+                session.accept_envelopes()?;
+                for envelope in envelopes(chunk) {
+                    envelope?;
+                    session.record(FetchResult::Fetched)?;
+                }
+                session.more()
+            }
+        }
+    }
+
+    #[test]
+    fn changed_at_random_a_response_is_answered_within_the_limits_or_ends_the_session() {
+        let (known, less) = (set(0..200), set(0..190));
+        let comparisons = [set(0..210), set(150..600), set(0..3)].map(|set| {
+            let count = u32::try_from(set.len()).unwrap();
+            (count, set.query().unwrap())
+        });
+        let mut chunk = Vec::new();
+        append_envelope(&mut chunk, &[7; 40]);
+        let queries = comparisons.iter().map(|(count, comparison)| {
+            let salt = SketchSalt([9; 8]);
+            ResponseBody::Query(SyncQuery { salt, count: *count, comparison })
+        });
+        let bodies = queries.chain([ResponseBody::Envelopes(&chunk), ResponseBody::MoreCells]);
+        let written = bodies
+            .map(|body| SyncResponse { minutes: 1, steps: SaidSteps::default(), body }.encode());
+        let seeds: Vec<Vec<u8>> = written.collect();
+        each_case(&seeds, |bytes| {
+            let mut session = ClientSession::new(known.clone());
+            // It has asked by cells: whatever comes now is a response to that.
+            let first = SyncQuery {
+                salt: SketchSalt([9; 8]),
+                count: 190,
+                comparison: &less.query().unwrap(),
+            };
+            let asked = session.answer(first);
+            assert!(asked.is_ok_and(|asked| matches!(asked.as_slice(), [3, ..])));
+            for session in [&mut session, &mut ClientSession::new(known.clone())] {
+                let request = next(session, bytes);
+                assert!(request.is_err() || request.is_ok_and(|bytes| bytes.len() <= MAX_MESSAGE));
+                _ = next(session, bytes).is_ok();
+            }
+            Reading::of(SyncResponse::decode(bytes))
+        });
+    }
+}

@@ -209,3 +209,61 @@ impl core::fmt::Debug for ServerStep {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_ids::id;
+    use super::super::wire::{SyncQuery, SyncRequest};
+    use super::super::{ClientSession, EnvelopeSet};
+    use super::*;
+    use crate::engine::env::UnixSeconds;
+    use crate::engine::testing::mutate::{Reading, each_case};
+
+    fn set(numbers: impl Iterator<Item = u64>) -> EnvelopeSet {
+        EnvelopeSet::new(numbers.map(|number| (UnixSeconds(number / 40 * 3_600), id(number))))
+    }
+
+    /// Goes on until it waits for something else than to be asked for more; how much it sent.
+    fn run(session: &mut ServerSession) -> usize {
+        let mut sent = 0;
+        while let ServerStep::Envelopes(chunk) = session.step(|_| Some(2_048)) {
+            assert!(!chunk.is_empty() && chunk.len() * (LENGTH + 2_048) <= CHUNK);
+            sent += chunk.len();
+            session.more().unwrap();
+        }
+        sent
+    }
+
+    #[test]
+    fn changed_at_random_an_answer_gets_what_is_there_once_or_nothing() {
+        let snapshot = Arc::new(Snapshot::new(set(0..400), SketchSalt([9; 8])));
+        let begun = || {
+            let mut session = ServerSession::begin(Arc::clone(&snapshot)).unwrap();
+            let step = session.step(|_| Some(2_048));
+            (session, step)
+        };
+        let (_, ServerStep::Query { salt, count, comparison }) = begun() else { panic!("a query") };
+        let query = SyncQuery { salt, count, comparison: &comparison };
+        // One that lacks little sends cells, one that lacks much answers by ranges.
+        let seeds = [(0..390), (0..20), (0..0)]
+            .map(|held| ClientSession::new(set(held)).answer(query).unwrap());
+        let kinds = seeds.each_ref().map(|seed| matches!(seed.as_slice(), [3, ..]));
+        assert_eq!(kinds, [true, false, false]);
+        each_case(&seeds, |bytes| {
+            let (mut session, _) = begun();
+            let mut ask = || match SyncRequest::decode(bytes) {
+                Ok(SyncRequest::Answer(answer)) => {
+                    session.answer(answer).map(|()| run(&mut session))
+                }
+                Ok(SyncRequest::Sketch(cells)) => session.sketch(cells).map(|()| run(&mut session)),
+                Ok(SyncRequest::More) => session.more().map(|()| 0),
+                Ok(SyncRequest::Begin | SyncRequest::Steps) | Err(_) => Err(MalformedSyncMessage),
+            };
+            let first = ask();
+            assert!(first.is_err() || first.is_ok_and(|sent| sent <= 400));
+            // A second one is an answer to the next query, or out of turn.
+            _ = ask().is_ok();
+            Reading::of(first)
+        });
+    }
+}

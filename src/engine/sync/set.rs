@@ -308,6 +308,7 @@ mod tests {
 
     use super::super::test_ids::id;
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     fn set(members: &BTreeSet<(u64, u64)>) -> EnvelopeSet {
         EnvelopeSet::new(members.iter().map(|&(made, number)| (UnixSeconds(made), id(number))))
@@ -457,5 +458,28 @@ mod tests {
                 _ = one.lacking(&answer).is_ok();
             }
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_comparison_stays_within_its_limit_and_names_only_what_is_there() {
+        let (small, large) = (set(&members(20)), set(&members(100)));
+        let query = large.query().unwrap();
+        let answer = small.answer(&query).unwrap();
+        let (_, next) = large.lacking(&answer).unwrap();
+        let seeds = [small.query().unwrap(), query, answer, next.unwrap_or_else(|| vec![0x61])];
+        each_case(&seeds, |bytes| {
+            let answer = large.answer(bytes);
+            assert!(answer.is_err() || answer.is_ok_and(|bytes| bytes.len() <= MAX_COMPARISON));
+            if let Ok(SetDifference { least, mixed }) = large.difference(bytes, 200) {
+                assert!(mixed <= 200 && least <= 100 + 200 + bytes.len());
+            }
+            let lacking = large.lacking(bytes);
+            if let Ok((lacking, next)) = &lacking {
+                assert!(lacking.len() <= large.len());
+                assert!(lacking.iter().all(|id| large.ids().any(|held| held == *id)));
+                assert!(next.as_ref().is_none_or(|next| next.len() <= MAX_COMPARISON));
+            }
+            Reading::of(lacking)
+        });
     }
 }

@@ -218,6 +218,7 @@ mod tests {
 
     use super::super::test_ids::id;
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     #[test]
     fn salts_and_cells_print_nothing_of_themselves() {
@@ -313,5 +314,20 @@ mod tests {
                 prop_assert!(bytes.len() % CELL > 0);
             }
         }
+    }
+
+    #[test]
+    fn changed_at_random_cells_are_read_to_an_end_and_what_they_hold_makes_them() {
+        let hash = SketchHash::new(SketchSalt([9; 8]));
+        let seeds = [0, 1, 40].map(|count| write(&cells(&hash, 0..count, 100)));
+        each_case(&seeds, |bytes| {
+            let read = read(bytes).ok();
+            if let Some(cells) = &read
+                && let Some(found) = hash.elements(cells.clone())
+            {
+                assert!(hash.cells(found.into_iter(), cells.len()) == *cells);
+            }
+            Reading::again(read, |cells| write(&cells))
+        });
     }
 }

@@ -253,6 +253,7 @@ mod tests {
 
     use super::*;
     use crate::engine::price::Step;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     fn said(body: ResponseBody<'_>) -> SyncResponse<'_> {
         SyncResponse { minutes: 0, steps: SaidSteps::default(), body }
@@ -337,5 +338,51 @@ mod tests {
             let read: Result<Vec<&[u8]>, MalformedSyncMessage> = envelopes(&bytes).collect();
             prop_assert_eq!(read, Ok(written.iter().map(Vec::as_slice).collect()));
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_request_is_refused_or_the_one_that_is_written_so() {
+        let requests = [
+            SyncRequest::Begin,
+            SyncRequest::Answer(&[0x61, 0, 0]),
+            SyncRequest::More,
+            SyncRequest::Sketch(&[7; 3 * CELL]),
+            SyncRequest::Steps,
+        ];
+        each_case(&requests.map(|request| request.encode()), |bytes| {
+            Reading::again(SyncRequest::decode(bytes).ok(), |request| request.encode())
+        });
+    }
+
+    #[test]
+    fn changed_at_random_a_response_is_refused_or_the_one_that_is_written_so() {
+        let mut chunk = Vec::new();
+        for envelope in [&[7_u8; 40][..], &[], &[8; 200]] {
+            append_envelope(&mut chunk, envelope);
+        }
+        let query = SyncQuery { salt: SketchSalt([8; 8]), count: 7, comparison: &[0x61, 0, 0] };
+        let bodies = [
+            ResponseBody::Done,
+            ResponseBody::Query(query),
+            ResponseBody::Envelopes(&chunk),
+            ResponseBody::Busy,
+            ResponseBody::MoreCells,
+        ];
+        each_case(&bodies.map(|body| said(body).encode()), |bytes| {
+            Reading::again(SyncResponse::decode(bytes).ok(), |response| {
+                let mut written = response.encode();
+                // Steps above 8 count as 8.
+                written[5..HEADER].copy_from_slice(&bytes[5..HEADER]);
+                written
+            })
+        });
+        each_case(&[chunk], |bytes| {
+            let read: Result<Vec<&[u8]>, MalformedSyncMessage> = envelopes(bytes).collect();
+            Reading::again(read.ok(), |read| {
+                let mut again = Vec::new();
+                read.iter().for_each(|envelope| append_envelope(&mut again, envelope));
+                again
+            })
+        });
     }
 }
