@@ -226,3 +226,121 @@ const SEALED_EXTENSION: usize = EXTENSION_SIZE + TAG_SIZE;
 
 const FLAG_EXTENSION: u8 = 1;
 const FLAG_REVEAL: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{HandshakeState, Offer, ReceivedOffer, Session};
+    use super::*;
+    use crate::engine::crypto::keys::{EphemeralSecret, Identity};
+    use crate::engine::testing::mutate::{Reading, each_case, each_slow_case};
+    use crate::engine::testing::rng::SeededRng;
+
+    #[test]
+    fn changed_at_random_a_header_is_refused_or_the_one_that_is_written_so() {
+        let mut seeded = SeededRng::new(1);
+        let ratchet = EphemeralSecret::draw(&mut seeded.turn()).public();
+        let revealed = Secret::draw(&mut seeded.turn());
+        let write = |header: &MessageHeader| header.write().expose().to_vec();
+        let seeds = [(None, false), (Some(revealed), false), (None, true)].map(|of| {
+            let (reveal, extended) = of;
+            write(&MessageHeader { position: 3, before: 2, ratchet, reveal, extended })
+        });
+        each_case(&seeds, |bytes| {
+            // Nothing of another length is ever opened.
+            let whole = <&[u8; HEADER_SIZE]>::try_from(bytes).ok();
+            let read = whole.and_then(|bytes| MessageHeader::read(bytes));
+            let fits = |header: &MessageHeader| (0..4).any(|chain| header.fits((chain, 3), 4));
+            _ = read.as_ref().is_some_and(fits);
+            Reading::again(read, |header| write(&header))
+        });
+    }
+
+    /// One side of a session.
+    struct Side {
+        own: Identity,
+        session: Session,
+    }
+
+    /// The two sides of a session whose offer has arrived, the one that made it first.
+    fn sides(seeded: &mut SeededRng) -> [Side; 2] {
+        let [a, b] = [(); 2].map(|()| Identity::generate(&mut seeded.turn()));
+        // Short chains: their topics are computed anew for every message that opens.
+        let (offer, session) = Offer::new(&mut seeded.turn(), &a, &b.public(), 4);
+        let received = ReceivedOffer::open(&b, &offer.seal(&mut seeded.turn()).body).unwrap();
+        let accepted = received.accept(&mut seeded.turn(), 4);
+        [Side { own: a, session }, Side { own: b, session: accepted }]
+    }
+
+    /// Lets `each` look at one who speaks and one who listens: before the answer, at it, at its
+    /// confirmation and after that.
+    fn each_stage(mut each: impl FnMut(&mut SeededRng, &Side, &Side)) {
+        let mut seeded = SeededRng::new(2);
+        let [mut speaker, mut listener] = sides(&mut seeded);
+        for _ in 0..5 {
+            each(&mut seeded, &speaker, &listener);
+            let step = speaker.session.encrypt(&mut seeded.turn(), &Payload::nothing()).unwrap();
+            speaker.session = step.session;
+            let Side { own, session } = &listener;
+            let SealedBody { topic, body } = &step.sealed;
+            listener.session = session.decrypt(&mut seeded.turn(), own, *topic, body).unwrap().0;
+            core::mem::swap(&mut speaker, &mut listener);
+        }
+    }
+
+    #[test]
+    fn changed_at_random_a_message_opens_only_as_it_was() {
+        each_stage(|seeded, speaker, listener| {
+            let step = speaker.session.encrypt(&mut seeded.turn(), &Payload::nothing()).unwrap();
+            let SealedBody { topic, body: sealed } = step.sealed;
+            let Side { own, session } = listener;
+            each_slow_case(core::slice::from_ref(&sealed), |body| {
+                let opened = session.decrypt(&mut seeded.turn(), own, topic, body);
+                Reading::again(opened, |_| sealed.clone())
+            });
+        });
+    }
+
+    /// What a contact can send who has the keys: header, extension and payload of any bytes.
+    #[test]
+    fn changed_at_random_what_the_true_keys_seal_is_read_or_refused() {
+        each_stage(|seeded, speaker, listener| {
+            let (_, slot) = speaker.session.sending.step(speaker.session.window).unwrap();
+            let (extension, reveal) = match &speaker.session.handshake {
+                HandshakeState::Answering { extension, .. } => (extension.to_vec(), None),
+                HandshakeState::Confirming { reveal } => (Vec::new(), Some(reveal.clone())),
+                HandshakeState::Offered { .. } | HandshakeState::Established => (Vec::new(), None),
+            };
+            let header = MessageHeader {
+                position: slot.position,
+                before: speaker.session.sending.before,
+                ratchet: speaker.session.own.public(),
+                reveal,
+                extended: !extension.is_empty(),
+            };
+            let payload = Payload::nothing().encode(120).unwrap();
+            let seed = [header.write().expose(), extension.as_slice(), &payload].concat();
+            let Side { own, session } = listener;
+            each_slow_case(&[seed], |bytes| {
+                let mut bytes = bytes.to_vec();
+                bytes.resize(HEADER_SIZE + PLAIN_ROOM, 0);
+                let (front, rest) = bytes.split_first_chunk::<HEADER_SIZE>().unwrap();
+                let front = Secret::make(|header| header.copy_from_slice(front));
+                let (extension, rest) = match extension.len() {
+                    0 => (None, rest),
+                    _ => rest.split_first_chunk().map(|(one, rest)| (Some(one), rest)).unwrap(),
+                };
+                let room = if extension.is_some() { EXTENDED_ROOM } else { PLAIN_ROOM };
+                let parts = MessageParts { extension, payload: rest.get(..room).unwrap() };
+                let id = speaker.session.id;
+                let sealed = write(&mut seeded.turn(), id, &slot, &front, &parts).sealed;
+                let opened = session.decrypt(&mut seeded.turn(), own, sealed.topic, &sealed.body);
+                if let Some((next, payload)) = &opened {
+                    // Whatever was said, the next thing can be said.
+                    assert!(next.encrypt(&mut seeded.turn(), &Payload::nothing()).is_ok());
+                    assert!(!format!("{payload:?}").is_empty());
+                }
+                Reading::found(opened)
+            });
+        });
+    }
+}

@@ -295,3 +295,86 @@ const MAC_SIZE: usize = 32;
 /// commitment 32, KEM key, MAC.
 const PLAINTEXT_SIZE: usize = 4 + 33 + 33 + 32 + 32 + 4 + 4 + 8 + 32 + kem::PUBLIC_SIZE + MAC_SIZE;
 const PADDED_SIZE: usize = BODY_SIZE - ecies::OVERHEAD;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Payload, WINDOW};
+    use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case, each_slow_case};
+    use crate::engine::testing::rng::SeededRng;
+
+    /// Chance, an identity, and an offer to it.
+    fn offered() -> (SeededRng, Identity, Offer) {
+        let mut seeded = SeededRng::new(1);
+        let [a, b] = [(); 2].map(|()| Identity::generate(&mut seeded.turn()));
+        let (offer, _) = Offer::new(&mut seeded.turn(), &a, &b.public(), WINDOW);
+        (seeded, b, offer)
+    }
+
+    /// Terms as their maker writes them, with the proof that the two alone can compute.
+    fn proved(own: &Identity, terms: &OfferTerms) -> Secret<PLAINTEXT_SIZE> {
+        let shared = OfferSecrets { es: own.agree(&terms.ephemeral), ss: own.agree(&terms.from) };
+        terms.write(&shared, &own.public())
+    }
+
+    #[test]
+    fn changed_at_random_a_sealed_offer_is_the_same_or_none() {
+        let (mut seeded, own, offer) = offered();
+        each_slow_case(&[offer.seal(&mut seeded.turn()).body], |body| {
+            let read = ReceivedOffer::open(&own, body);
+            assert!(read.as_ref().is_none_or(|read| read.id() == offer.id()));
+            Reading::found(read)
+        });
+    }
+
+    #[test]
+    fn changed_at_random_terms_are_refused_or_those_that_are_written_so() {
+        let (_, own, offer) = offered();
+        let shared = OfferSecrets { es: own.agree(&own.public()), ss: own.agree(&own.public()) };
+        each_case(&[offer.plaintext.expose().to_vec()], |bytes| {
+            let whole = <&[u8; PLAINTEXT_SIZE]>::try_from(bytes).ok();
+            Reading::again(whole.and_then(OfferTerms::read), |terms| {
+                let written = terms.write(&shared, &own.public());
+                let (said, _) = written.expose().split_last_chunk::<MAC_SIZE>().unwrap();
+                // The proof is not read there.
+                [said, &bytes[said.len()..]].concat()
+            })
+        });
+    }
+
+    #[test]
+    fn changed_at_random_an_offer_without_a_new_proof_is_refused() {
+        let (_, own, offer) = offered();
+        let mut padded = offer.plaintext.expose().to_vec();
+        padded.resize(PADDED_SIZE, 0);
+        each_slow_case(&[padded.clone()], |changed| {
+            Reading::again(ReceivedOffer::read(&own, changed), |_| {
+                // Padding of another length never comes out of a body, and changes nothing.
+                let mut same = padded.clone();
+                same.resize(changed.len(), 0);
+                same
+            })
+        });
+    }
+
+    /// What a stranger can send who makes offers as they like.
+    #[test]
+    fn changed_at_random_an_offer_with_its_proof_is_opened_and_can_be_answered() {
+        let (mut seeded, own, offer) = offered();
+        let mut padded = offer.plaintext.expose().to_vec();
+        padded.resize(PADDED_SIZE, 0);
+        each_slow_case(&[padded], |changed| {
+            let mut changed = changed.to_vec();
+            if let Some(plaintext) = changed.first_chunk_mut::<PLAINTEXT_SIZE>()
+                && let Some(terms) = OfferTerms::read(plaintext)
+            {
+                plaintext.copy_from_slice(proved(&own, &terms).expose());
+            }
+            let Some(read) = ReceivedOffer::read(&own, &changed) else { return Reading::Refused };
+            _ = read.timely(seeded.turn().wall);
+            let session = read.accept(&mut seeded.turn(), 4);
+            assert!(session.encrypt(&mut seeded.turn(), &Payload::nothing()).is_ok());
+            Reading::Taken
+        });
+    }
+}

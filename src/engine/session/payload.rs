@@ -224,6 +224,7 @@ mod tests {
 
     use super::*;
     use crate::engine::session::message::PLAIN_ROOM;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     const HEAD: usize = HEAD_SIZE;
 
@@ -357,5 +358,27 @@ mod tests {
             let read = Payload::decode(&bytes);
             prop_assert!(length >= HEAD || read.is_none());
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_payload_is_refused_or_the_one_that_is_written_so() {
+        let ack = Some(Ack { epoch: 1, next: 2, sack: 3 });
+        let contents = [
+            Content::Nothing,
+            Content::Text("words".to_owned()),
+            Content::Answer,
+            Content::Close,
+            Content::Read { epoch: 1, below: 2 },
+            Content::Unknown,
+        ];
+        let seeds = contents.map(|content| {
+            let payload = Payload { epoch: 1, number: Some(2), ack, base: 3, content };
+            payload.encode(120).unwrap().to_vec()
+        });
+        each_case(&seeds, |bytes| match Payload::decode(bytes) {
+            // Its kind is not kept.
+            Some(Payload { content: Content::Unknown, .. }) => Reading::Taken,
+            read => Reading::again(read, |payload| payload.encode(bytes.len()).unwrap().to_vec()),
+        });
     }
 }
