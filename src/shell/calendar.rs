@@ -133,6 +133,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_text};
 
     /// Europe/Berlin and Asia/Kolkata as rules, which need no files.
     const BERLIN: &str = "CET-1CEST,M3.5.0,M10.5.0/3";
@@ -230,5 +231,15 @@ mod tests {
             prop_assert!(zone_name(UnixSeconds(at), &zone).is_ascii());
             prop_assert!(zone_clocks(UnixSeconds(at), &zone).is_ascii());
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_moment_is_read_as_it_is_written_or_is_none() {
+        let seeds = ["2026-11-20T09:58:07Z", "1970-01-01T00:00:00Z", "2026-11-20 09:58:07.5+01:30"];
+        each_text(&seeds, |text| {
+            let read = read_utc(text);
+            assert!(read.is_none_or(|at| read_utc(&utc(at)) == Some(at)));
+            Reading::found(read)
+        });
     }
 }

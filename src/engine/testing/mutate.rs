@@ -79,6 +79,14 @@ pub(crate) fn each_text(seeds: &[&str], read: impl FnMut(&str) -> Reading) {
     each_case(&bytes_of(seeds), as_text(read));
 }
 
+/// The same as [`each_slow_case`] for a reader of text.
+///
+/// # Panics
+/// As [`each_case`].
+pub(crate) fn each_slow_text(seeds: &[&str], read: impl FnMut(&str) -> Reading) {
+    each_slow_case(&bytes_of(seeds), as_text(read));
+}
+
 fn run(cases: u64, seeds: &[Vec<u8>], mut read: impl FnMut(&[u8]) -> Reading) {
     assert!(!seeds.is_empty(), "nothing to change");
     for (number, seed) in seeds.iter().enumerate() {

@@ -1264,6 +1264,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
 mod tests {
     use super::*;
     use crate::engine::settings::RELAY_POOL;
+    use crate::engine::testing::mutate::{Reading, each_slow_text, each_text};
 
     fn network_of(line: &str) -> Result<NetworkArgs, String> {
         let mut cli = Cli::of_words(line.split(' ')).map_err(|error| error.to_string())?;
@@ -1522,5 +1523,37 @@ mod tests {
             assert_eq!(too_long.parse::<DurationArg>(), Err(ParseNumberError::Time), "{too_long}");
         }
         assert_eq!("5 apples".parse::<SizeArg>(), Err(ParseNumberError::Size));
+    }
+
+    #[test]
+    fn changed_at_random_an_argument_is_a_value_or_refused() {
+        each_text(&["90s", "5min", "2h", "7"], |text| {
+            let span = text.parse::<DurationArg>();
+            assert!(span.is_err() || span.is_ok_and(|DurationArg(span)| span <= MAX_DURATION));
+            Reading::of(span)
+        });
+        each_text(&["64MiB", "7B", "1GiB", "0"], |text| Reading::of(text.parse::<SizeArg>()));
+        each_text(&["64MiB", "688128"], |text| Reading::of(text.parse::<RoomArg>()));
+        each_text(&["16", "4294967295"], |text| Reading::of(text.parse::<LineArg>()));
+        each_text(&["2/min", "10 / s", "1/h"], |text| Reading::of(text.parse::<RateArg>()));
+        each_text(&["7", "18446744073709551615"], |text| Reading::of(parse_count(text)));
+        each_text(&LIFETIME_NAMES, |text| Reading::of((lifetime_parser().read)(text)));
+        each_text(&LIMIT_NAMES, |text| Reading::of((limit_parser().read)(text)));
+        each_text(&WORK_NAMES, |text| Reading::of((work_parser().read)(text)));
+    }
+
+    #[test]
+    fn changed_at_random_a_command_line_is_read_or_refused_with_a_sentence() {
+        let seeds = [
+            "undertone --network one send bob hi --life day --max-work 8",
+            "undertone relay run --pool 64MiB --line 16 --floor 8 --listen /ip4/1.2.3.4/tcp/1",
+            "undertone listen --timeout 5m --count 3 --junk 2/min --peer /memory/7",
+            "undertone contact verify bob --words a b c",
+        ];
+        each_slow_text(&seeds, |line| {
+            let read = Cli::of_words(line.split(' '));
+            assert!(read.as_ref().map_or_else(|error| !error.to_string().is_empty(), |_| true));
+            Reading::of(read)
+        });
     }
 }

@@ -42,6 +42,7 @@ fn read_text(input: impl Read, most: u64) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     #[test]
     fn a_text_that_is_too_long_is_refused_whole_wherever_its_lines_end() {
@@ -55,5 +56,15 @@ mod tests {
             assert!(read(longer).unwrap().len() > 4, "{longer:?}");
         }
         assert_eq!(read_text(&b"\xff"[..], 4).unwrap_err().kind(), ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn changed_at_random_an_input_is_a_text_or_refused() {
+        each_case(&[b"hi\n".to_vec(), b"".to_vec(), b"f\xc3\xb6r".to_vec()], |bytes| {
+            let read = read_text(bytes, 100);
+            // Of a longer one as much as shows that it is longer, with what stands for bad bytes.
+            assert!(read.as_ref().map_or(true, |text| text.len() <= 3 * 102));
+            Reading::of(read)
+        });
     }
 }

@@ -223,6 +223,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case, each_text};
 
     const PACE: NetTiming = NetTiming {
         tick: Duration::from_millis(1),
@@ -436,5 +437,30 @@ mod tests {
                 prop_assert!(due.contains(&wish) || !dialer.targets[&wish].is_waiting());
             }
         }
+    }
+
+    #[test]
+    fn changed_at_random_an_address_is_dialled_or_is_none() {
+        let peer = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N";
+        let seeds = [
+            "/ip4/192.0.2.1/tcp/4001".to_owned(),
+            format!("/ip6/2001:db8::1/udp/4001/quic-v1/p2p/{peer}"),
+            format!("/dns/example.org/tcp/4001/p2p/{peer}"),
+            "/memory/7".to_owned(),
+        ];
+        let now = Instant::now();
+        let dial = |address: Multiaddr| {
+            let named = peer_in(&address);
+            let bare = without_peer(address.clone());
+            assert_eq!(named.is_none(), bare == address);
+            let mut dialer = Dialer::new(&PACE);
+            dialer.add(address.clone(), AddressOrigin::Heard, now);
+            assert_eq!(dialer.due(now, nobody), [address]);
+        };
+        each_text(&seeds.each_ref().map(String::as_str), |text| {
+            Reading::of(text.parse().map(dial))
+        });
+        let bytes = seeds.map(|seed| seed.parse::<Multiaddr>().unwrap().to_vec());
+        each_case(&bytes, |bytes| Reading::of(Multiaddr::try_from(bytes.to_vec()).map(dial)));
     }
 }

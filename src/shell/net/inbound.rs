@@ -308,6 +308,7 @@ mod tests {
     use crate::engine::env::UnixSeconds;
     use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
     use crate::engine::envelope::{Draft, Lifetime, Topic, WorkNonce};
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     const FLOOD: &str = "/undertone/2/main/8";
     const BEAT: &str = "/undertone/2/main/8/beat";
@@ -484,5 +485,22 @@ mod tests {
         assert!(check.inbound_transform(raw(BEAT)).is_err());
         let sent = check.outbound_transform(&TopicHash::from_raw(FLOOD), bytes.clone());
         assert_eq!(sent.unwrap(), bytes);
+    }
+
+    #[test]
+    fn changed_at_random_a_message_is_named_by_its_id_if_it_is_admitted_and_by_no_envelopes_if_not()
+    {
+        let inspector = inspector();
+        let seeds = [&b""[..], b"an envelope", &[7; 300]].map(envelope);
+        each_case(&seeds, |data| {
+            inspector.begin_frame();
+            let admitted = admits(&inspector, FLOOD, data);
+            assert!(!admits(&inspector, BEAT, data));
+            let (id, own) = (inspector.message_id(&message(FLOOD, data)).0, EnvelopeId::of(data));
+            let other = inspector.message_id(&message(BEAT, data)).0;
+            assert!(own.is_none_or(|own| own.0.as_slice() == id && own.0.as_slice() != other));
+            assert!(own.is_some() || !admitted);
+            if admitted { Reading::Taken } else { Reading::Refused }
+        });
     }
 }

@@ -139,6 +139,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     static PROTOCOL: StreamProtocol = StreamProtocol::new("/sync");
 
@@ -181,5 +182,14 @@ mod tests {
             let good = !frame.is_empty() && frame.len() <= longest;
             prop_assert_eq!(read.ok(), good.then_some(frame));
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_frame_is_what_it_was_or_too_long_or_none() {
+        each_case(&[vec![1], vec![7; 40], vec![8; 64]], |bytes| {
+            let frame = block_on(read(&mut Cursor::new(bytes), 64)).ok();
+            assert_eq!(frame.is_some(), (1..=64).contains(&bytes.len()));
+            Reading::again(frame, |frame| frame)
+        });
     }
 }

@@ -218,6 +218,7 @@ impl ProtocolNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_text};
 
     #[test]
     fn topics_and_protocol_name_version_network_and_floor() {
@@ -247,5 +248,15 @@ mod tests {
             let name: NetworkName = text.parse().expect("a good name");
             proptest::prop_assert_eq!(name.to_string(), text);
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_name_is_plain_and_short_or_none() {
+        each_text(&["main", "a-1", "0123456789abcdef0123456789abcdef"], |text| {
+            let read: Result<NetworkName, _> = text.parse();
+            let plain = |name: &NetworkName| name.as_str().bytes().all(|b| b.is_ascii_graphic());
+            assert!(read.as_ref().map_or(true, plain));
+            Reading::again(read.ok(), |name| name.to_string())
+        });
     }
 }

@@ -276,6 +276,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     fn from_command(command: &str) -> Result<Passphrase, PassphraseError> {
         read(&PassphraseSource::Command(command.to_owned()), PromptPolicy::Forbidden)
@@ -405,5 +406,16 @@ mod tests {
                 prop_assert!(bytes.len() - passphrase.expose().len() <= 2);
             }
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_passphrase_is_a_text_of_some_length_or_none() {
+        each_case(&[b"words\n".to_vec(), b"\xc3\xa9 x\r\n".to_vec(), b" ".to_vec()], |bytes| {
+            let read = read_from(bytes);
+            let fits =
+                |read: &Passphrase| (1..=MAX_PASSPHRASE_BYTES).contains(&read.expose().len());
+            assert!(read.as_ref().map_or(true, fits));
+            Reading::of(read)
+        });
     }
 }

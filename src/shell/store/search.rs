@@ -202,6 +202,8 @@ const TABLES: &str = "
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_slow_text, each_text};
+    use crate::shell::store::Store;
 
     fn query(typed: &str) -> Option<String> {
         SearchQuery::parse(typed).map(|SearchQuery(query)| query)
@@ -216,5 +218,24 @@ mod tests {
         }
         let long = query(&"x".repeat(10_000)).unwrap();
         assert_eq!(long.len(), MAX_QUERY_CHARACTERS + "\"\" *".len());
+    }
+
+    #[test]
+    fn changed_at_random_a_query_has_a_word_and_no_end_before_its_end() {
+        each_text(&["fox  dog", "a\"b OR (c*", "\u{fc}ber*"], |typed| {
+            let query = query(typed);
+            assert!(query.as_ref().is_none_or(|query| query.ends_with("\" *")));
+            assert!(query.as_ref().is_none_or(|query| !query.contains('\0')));
+            Reading::found(query)
+        });
+    }
+
+    #[test]
+    fn changed_at_random_a_query_is_one_that_the_database_takes() {
+        let mut store = Store::in_memory().unwrap();
+        each_slow_text(&["fox  dog", "a\"b OR (c*", "NEAR(a, 3) {text}: ^x -y"], |typed| {
+            assert!(store.search(None, typed, None, 10).unwrap().is_empty());
+            Reading::Taken
+        });
     }
 }

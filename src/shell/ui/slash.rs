@@ -167,6 +167,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_text};
 
     #[test]
     fn text_is_text_and_two_slashes_say_one() {
@@ -221,5 +222,19 @@ mod tests {
         fn parsing_never_panics(line in any::<String>()) {
             drop(parse(&line));
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_line_is_a_text_a_command_or_refused() {
+        let names = COMMANDS.each_ref().map(|entry| format!("/{} ben", entry.name));
+        let seeds: Vec<&str> =
+            names.iter().map(String::as_str).chain(["hello", "//help"]).collect();
+        each_text(&seeds, |line| {
+            let read = parse(line);
+            let is_said = matches!(read, Ok(InputLine::Text(_)));
+            assert_eq!(is_said, !line.starts_with('/') || line.starts_with("//"));
+            assert!(complete(line).is_none_or(|whole| parse(&whole).is_ok()));
+            Reading::of(read)
+        });
     }
 }
