@@ -138,6 +138,7 @@ mod tests {
 
     use super::*;
     use crate::engine::record::MessageState;
+    use crate::engine::testing::mutate::{Reading, each_case};
     use crate::shell::api::words::MESSAGE_STATES;
 
     fn any_message() -> impl Strategy<Value = MessageRecord> {
@@ -211,5 +212,28 @@ mod tests {
                 MessageState::Queued | MessageState::Mining | MessageState::Sent
             ));
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_line_is_a_message_or_none() {
+        let theirs = json!({
+            "v": 1, "id": "0000000000000001", "contact": "a", "from": "them", "time": 1,
+            "number": 3, "missing": 1, "early": true, "text": "x\n\u{1f600}",
+        });
+        let ours = MESSAGE_STATES.map(|state| {
+            json!({
+                "v": 1, "id": "00000000000000ff", "contact": "a", "from": "me", "time": 1,
+                "state": state_word(state), "text": "x",
+            })
+        });
+        let seeds: Vec<Vec<u8>> =
+            ours.iter().chain([&theirs]).map(|line| line.to_string().into_bytes()).collect();
+        each_case(&seeds, |text| {
+            let line = ExportedMessage::parse(text);
+            let Some(line) = line else { return Reading::Refused };
+            let record = line.into_record(ContactId(1)).expect("a line that reads is a message");
+            assert!(record.text.len() <= MAX_TEXT);
+            Reading::Taken
+        });
     }
 }

@@ -209,6 +209,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::env::{Seconds, UnixSeconds};
+    use crate::engine::envelope::{Envelope, EnvelopeId, Topic, WorkNonce};
+    use crate::engine::testing::mutate::{Reading, each_case, each_slow_case};
+    use crate::shell::archive::place;
+    use rusqlite::Connection;
 
     #[test]
     fn numbers_are_read_as_sqlite_writes_them() {
@@ -230,5 +235,84 @@ mod tests {
             page[0] = LEAF;
             prop_assert_eq!(rows(&pages, &page, PageSource::Database), []);
         }
+    }
+
+    fn envelope(number: u64, data: usize) -> Vec<u8> {
+        let data = vec![7; data];
+        let (expiry, ttl) = (UnixSeconds(490_896 * 3_600), Seconds(86_400));
+        Envelope { expiry, ttl, topic: Topic([1; 4]), data: &data, nonce: WorkNonce(number) }
+            .encode()
+    }
+
+    /// A database and its log as files, with three envelopes in the first and one in the other.
+    fn files() -> [Vec<u8>; 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let connection = Connection::open(&path).unwrap();
+        let put = |data: usize| {
+            let bytes = envelope(data as u64, data);
+            let place = place(&EnvelopeId::of(&bytes).unwrap());
+            connection.execute("INSERT INTO envelope VALUES (?1, ?2)", (place, bytes)).unwrap();
+        };
+        let begin = "PRAGMA page_size = 1024; PRAGMA journal_mode = WAL;
+            CREATE TABLE envelope (place INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT";
+        connection.execute_batch(begin).unwrap();
+        for data in [3, 200, 3_000] {
+            put(data);
+        }
+        connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        put(4);
+        ["db", "db-wal"].map(|name| std::fs::read(folder.path().join(name)).unwrap())
+    }
+
+    /// The envelopes that are found in these bytes; none that is not what its place says.
+    fn carved(folder: &Path, [database, log]: [&[u8]; 2]) -> usize {
+        let paths = ["db", "db-wal"].map(|name| folder.join(name));
+        for (path, bytes) in paths.iter().zip([database, log]) {
+            std::fs::write(path, bytes).unwrap();
+        }
+        let mut found = 0;
+        carve(&paths[0], &paths[1], |place, bytes| {
+            assert!(named(place, &bytes).is_some());
+            found += 1;
+            true
+        });
+        found
+    }
+
+    fn some(found: usize) -> Reading {
+        if found > 0 { Reading::Taken } else { Reading::Refused }
+    }
+
+    #[test]
+    fn changed_at_random_files_give_back_envelopes_that_they_held_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let [database, log] = files();
+        assert!(carved(folder.path(), [&database, &log]) >= 4);
+        each_slow_case(&[database], |bytes| some(carved(folder.path(), [bytes, &[]])));
+        each_slow_case(&[log], |bytes| some(carved(folder.path(), [&[], bytes])));
+    }
+
+    #[test]
+    fn changed_at_random_a_page_gives_back_rows_that_prove_themselves_or_none() {
+        let nowhere = Path::new("/nonexistent");
+        let pages = DatabasePages::open(nowhere, nowhere);
+        let [database, _] = files();
+        let leaves: Vec<Vec<u8>> = database
+            .chunks(PAGE)
+            .filter(|page| {
+                let page = <&DatabasePage>::try_from(*page).unwrap();
+                !rows(&pages, page, PageSource::Database).is_empty()
+            })
+            .map(<[u8]>::to_vec)
+            .collect();
+        each_case(&leaves, |bytes| {
+            let mut page = bytes.to_vec();
+            page.resize(PAGE, 0);
+            let page = <&DatabasePage>::try_from(page.as_slice()).unwrap();
+            let rows = rows(&pages, page, PageSource::Database);
+            assert!(rows.iter().all(|(place, bytes)| named(*place, bytes).is_some()));
+            some(rows.len())
+        });
     }
 }

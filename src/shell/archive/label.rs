@@ -152,6 +152,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     fn label() -> ArchiveLabel {
         let network = "x".repeat(NetworkName::LONGEST).parse().unwrap();
@@ -241,5 +242,18 @@ mod tests {
             ArchiveLabel { floor: Floor::new(47), ..label.clone() },
         ];
         assert!(others.iter().all(|other| !label.is_of_network(other)));
+    }
+
+    #[test]
+    fn changed_at_random_a_label_names_a_network_or_is_none() {
+        let seeds = [
+            r#"{"network":"main","floor":21,"bytes":688128}"#.to_owned(),
+            format!(r#"{{"bytes":{MOST_BYTES},"floor":0,"network":"a-1"}}"#),
+        ];
+        each_case(&seeds.map(String::into_bytes), |text| {
+            let label = ArchiveLabel::of_text(text);
+            assert!(label.as_ref().is_none_or(|label| label.places() >= 256));
+            Reading::found(label)
+        });
     }
 }

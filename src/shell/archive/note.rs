@@ -39,3 +39,20 @@ pub(super) const NOTE_FILE: &str = "mended.json";
 
 /// Bytes of the file that are looked at. A guess: more than twice the longest that is written.
 const LONGEST: u64 = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::mutate::{Reading, each_slow_case};
+
+    #[test]
+    fn changed_at_random_a_note_says_something_or_is_as_good_as_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let seeds = [Found::Whole, Found::Salvaged(u64::MAX), Found::Outdated]
+            .map(|found| serde_json::to_vec(&found).unwrap());
+        each_slow_case(&seeds, |text| {
+            files::replace(folder.path(), NOTE_FILE, text).unwrap();
+            Reading::found(read(folder.path()))
+        });
+    }
+}

@@ -199,6 +199,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     const SIZE: usize = 32;
     const HEAD: &[u8] = b"head";
@@ -299,5 +300,16 @@ mod tests {
         fn opening_anything_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(refused(&[HEAD, &bytes].concat()));
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_sealed_file_opens_only_as_it_was() {
+        let files = [1, SIZE, SIZE + 1, 3 * SIZE].map(|length| seal(&[&vec![1; length]]));
+        each_case(&files, |file| {
+            // What it begins with is not read here.
+            Reading::again(open(file).ok(), |all| {
+                [&file[..HEAD.len()], &seal(&[&all])[HEAD.len()..]].concat()
+            })
+        });
     }
 }

@@ -11,11 +11,13 @@ use super::*;
 use crate::engine::crypto::keys::Identity;
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
+use crate::engine::node::MAX_IDENTITIES;
 use crate::engine::record::{
     Change, ContactRecord, ContactState, DeliveryLog, IdentityRecord, MessageRecord, MessageState,
     ReceiveSequence, ReplayRecord, SendSequence, SessionRecord, StoredDirection, Trust,
 };
 use crate::engine::session::{Offer, OfferId, WINDOW};
+use crate::engine::testing::mutate::{Reading, each_case, each_slow_case};
 use crate::engine::testing::rng::{NOW, SeededRng};
 use crate::shell::store::encode_record;
 
@@ -305,6 +307,16 @@ fn read_rows(bytes: &[u8]) -> Result<BackupSummary, BackupError> {
     Ok(reader.summary())
 }
 
+/// The rows that a reader finds there.
+fn records_of(bytes: &[u8]) -> Result<Vec<Imported>, BackupError> {
+    let key = Secret::take(&mut [7; 32]);
+    let mut sealer = StreamSealer::begin(Vec::new(), &key, b"", 64)?;
+    sealer.write(bytes)?;
+    let sealed = sealer.finish()?;
+    let mut reader = BackupReader::begin(StreamOpener::begin(sealed.as_slice(), &key, b"", 64)?)?;
+    std::iter::from_fn(|| reader.next_row().transpose()).collect()
+}
+
 /// The rows of a store, not sealed.
 fn plain_rows(store: &Store, history: History) -> Vec<u8> {
     let key = Secret::take(&mut [7; 32]);
@@ -408,4 +420,44 @@ proptest! {
         file[at] ^= 1_u8 << bit;
         prop_assert!(Folder::new().check_bytes(&file).is_err());
     }
+}
+
+#[test]
+fn changed_at_random_a_head_is_one_of_this_version_or_refused() {
+    each_case(&[SOUND[..HEAD_BYTES].to_vec()], |head| Reading::of(parse_head(head)));
+}
+
+/// What somebody writes who has the passphrase.
+#[test]
+fn changed_at_random_rows_are_those_of_a_sound_node_or_refused() {
+    each_case(std::slice::from_ref(&*ROWS), |rows| {
+        let summary = read_rows(rows);
+        assert!(summary.as_ref().map_or(true, |read| read.identities <= MAX_IDENTITIES));
+        Reading::of(summary)
+    });
+}
+
+#[test]
+fn changed_at_random_rows_that_are_read_are_restored_and_start_a_node() {
+    each_slow_case(std::slice::from_ref(&*ROWS), |rows| {
+        let Ok(records) = records_of(rows) else { return Reading::Refused };
+        let mut seeded = SeededRng::new(2);
+        let mut env = seeded.turn();
+        let mut store = Store::in_memory().unwrap();
+        let rows = records.into_iter().filter_map(|row| match row {
+            Imported::Record(record) => backup::restored(&mut env, record).map(Imported::Record),
+            unread @ Imported::Unread(..) => Some(unread),
+        });
+        let taken: Result<(), BackupError> = store.import().unwrap().take_over(rows.map(Ok));
+        assert!(taken.is_err() || store.load().is_ok());
+        Reading::of(taken)
+    });
+}
+
+#[test]
+fn changed_at_random_a_file_is_the_one_that_was_written_or_refused() {
+    let folder = Folder::new();
+    each_slow_case(std::slice::from_ref(&*SOUND), |file| {
+        Reading::again(folder.check_bytes(file).ok(), |_| SOUND.clone())
+    });
 }

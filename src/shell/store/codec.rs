@@ -91,6 +91,7 @@ mod tests {
     use super::*;
     use crate::engine::price::Step;
     use crate::engine::record::ContactState;
+    use crate::engine::testing::mutate::{Reading, each_case, each_slow_case};
     use crate::shell::store::tests::fixtures::{self, unhex};
 
     /// Every record kind, with the bytes it must have for as long as stores exist.
@@ -260,5 +261,35 @@ mod tests {
             let record = Record::Outgoing(record);
             prop_assert_eq!(decode(&encode(&record).unwrap()).unwrap(), record);
         }
+    }
+
+    /// What a row is that was changed. Where a field has a bound (ten minutes became six hours, a
+    /// step above 8 counts as 8, a window is no longer than any may be) another value is the bound.
+    fn read(row: &[u8]) -> Reading {
+        let Ok(record) = decode(row) else { return Reading::Refused };
+        let written = encode(&record).unwrap().to_vec();
+        match record {
+            Record::Message(_) | Record::Contact(_) | Record::Session(_) => {
+                assert!(written.len() == row.len() && decode(&written) == Ok(record));
+                Reading::Taken
+            }
+            Record::Identity(_) | Record::Request(_) | Record::Replay(_) | Record::Outgoing(_) => {
+                Reading::Written(written)
+            }
+        }
+    }
+
+    #[test]
+    fn changed_at_random_a_row_is_refused_or_the_record_that_is_written_so() {
+        let mut seeds: Vec<Vec<u8>> = golden().iter().map(|(_, bytes)| unhex(bytes)).collect();
+        seeds.push(unhex(fixtures::IDENTITY_ROW));
+        each_case(&seeds, read);
+    }
+
+    /// Sessions compute their topics when they are read.
+    #[test]
+    fn changed_at_random_a_row_of_a_handshake_is_refused_or_the_record_that_is_written_so() {
+        let rows = fixtures::handshake().map(|record| encode(&record).unwrap().to_vec());
+        each_slow_case(&rows, read);
     }
 }

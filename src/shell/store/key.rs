@@ -235,6 +235,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     const SALT: [u8; SALT_BYTES] = [9; SALT_BYTES];
 
@@ -350,5 +351,18 @@ mod tests {
             let file = [MAGIC.as_slice(), &VERSION.to_le_bytes(), &rest].concat();
             prop_assert!(open(&file, &passphrase("right")).is_err());
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_key_file_is_whole_within_its_bounds_or_refused() {
+        each_case(&[sealed()], |file| {
+            assert!(parse(file).is_err() || file == sealed());
+            // As somebody plants it who knows how its checksum is made.
+            let planted = summed(file.to_vec());
+            let read = parse(&planted);
+            let bounded = |file: &KeyFile<'_>| file.cost.memory_kib <= MAX_MEMORY_KIB;
+            assert!(read.as_ref().map_or(true, bounded));
+            Reading::of(read)
+        });
     }
 }

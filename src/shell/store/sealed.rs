@@ -111,6 +111,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     fn key(byte: u8) -> RowKey {
         RowKey::of_database(&Secret::take(&mut [byte; KEY_BYTES]))
@@ -141,5 +142,14 @@ mod tests {
         fn opening_anything_never_panics(salt: Vec<u8>, name: Vec<u8>, sealed: Vec<u8>) {
             prop_assert!(key(7).open(&salt, &name, &sealed).is_err());
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_sealed_row_opens_only_as_it_was() {
+        let seal = |row: &[u8]| key(7).one_time(&[1; SALT_BYTES]).seal(b"name", row);
+        each_case(&[seal(b""), seal(b"row"), seal(&[7; 100])], |sealed| {
+            let row = key(7).open(&[1; SALT_BYTES], b"name", sealed).ok();
+            Reading::again(row, |row| seal(&row))
+        });
     }
 }

@@ -395,6 +395,7 @@ mod tests {
     use crate::engine::crypto::invite;
     use crate::engine::crypto::keys::Identity;
     use crate::engine::session::MAX_TEXT;
+    use crate::engine::testing::mutate::{Reading, each_case};
     use crate::engine::testing::rng::SeededRng;
     use crate::shell::api::calls::{
         ContactAdd, IdentityNew, MessageDelete, MessageRef, MessageSend,
@@ -584,5 +585,24 @@ mod tests {
         assert_eq!(count(&["a", "b", "a"], "a"), Some(2));
         assert_eq!(count(&["a", "b"], "c"), None);
         assert_eq!(count(&[], "a"), Some(0));
+    }
+
+    #[test]
+    fn changed_at_random_an_export_is_read_whole_or_its_first_bad_line_is_named() {
+        let line = |id: &str, contact: &str| {
+            format!(
+                "{{\"v\":1,\"id\":\"{id}\",\"contact\":\"{contact}\",\"from\":\"them\",\
+                 \"time\":1,\"text\":\"x\"}}\n"
+            )
+        };
+        let [one, other] = [line("0000000000000001", "a"), line("00000000000000ff", "b")];
+        let seeds = [one.clone(), [one, other].concat()].map(String::into_bytes);
+        each_case(&seeds, |bytes| {
+            let lines = read(bytes, Path::new("-"));
+            if let Err(failure) = &lines {
+                assert!(failure.why.starts_with("line "), "{}", failure.why);
+            }
+            Reading::of(lines.map(|lines| of_one_contact(lines, "a").is_ok()))
+        });
     }
 }

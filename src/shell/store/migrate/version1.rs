@@ -102,3 +102,26 @@ impl From<MessageV1> for MessageV2 {
 
 /// Version 1 ended each row with the start of its SHA-256.
 const SUM_BYTES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::record::Record;
+    use crate::engine::testing::mutate::{Reading, each_case};
+    use crate::shell::store::tests::fixtures::old_rows;
+
+    #[test]
+    fn changed_at_random_a_row_of_version_1_is_a_record_or_refused() {
+        let rows = old_rows(include_str!("../tests/version1.sql"));
+        let read = |bytes: &[u8]| read(&Zeroizing::new(bytes.to_vec()));
+        assert!(rows.iter().all(|row| read(row).is_ok()));
+        let seeds: Vec<Vec<u8>> =
+            rows.iter().map(|row| row[..row.len() - SUM_BYTES].to_vec()).collect();
+        each_case(&seeds, |bytes| {
+            assert!(read(bytes).is_err(), "without its sum");
+            let sum = Sha256::digest(bytes);
+            let row = read(&[bytes, &sum[..SUM_BYTES]].concat());
+            Reading::of(row.map(|row| row.map(Record::from)))
+        });
+    }
+}

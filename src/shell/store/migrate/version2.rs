@@ -119,3 +119,26 @@ impl From<MessageV2> for MessageRecord {
         Self { id, contact, direction, number, text, at, missing, early, postage, delivery }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case, each_slow_case};
+    use crate::shell::store::tests::fixtures::old_rows;
+
+    fn record(row: &[u8]) -> Reading {
+        let record = read(row).map(Record::from);
+        assert!(record.as_ref().map_or(true, |record| codec::encode(record).is_ok()));
+        Reading::of(record)
+    }
+
+    #[test]
+    fn changed_at_random_a_row_of_version_2_is_a_record_or_refused() {
+        let rows = old_rows(include_str!("../tests/version2.sql"));
+        // Sessions compute their topics when they are read.
+        let (slow, quick): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|row| matches!(read(row), Ok(RowV2::Session(_))));
+        each_case(&quick, record);
+        each_slow_case(&slow, record);
+    }
+}

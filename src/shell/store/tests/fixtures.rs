@@ -27,6 +27,13 @@ pub(in crate::shell::store) fn unhex(text: &str) -> Vec<u8> {
     HEXLOWER.decode(digits.as_bytes()).unwrap()
 }
 
+/// The values of the rows in a fixture, records and messages alike: the last bytes of each line.
+pub(in crate::shell::store) fn old_rows(fixture: &str) -> Vec<Vec<u8>> {
+    let rows = fixture.lines().filter(|line| line.starts_with("INSERT INTO "));
+    let values = rows.filter_map(|line| line.rsplit("x'").next()?.strip_suffix("');"));
+    values.map(unhex).collect()
+}
+
 /// The generator of secp256k1 (SEC 2, section 2.4.1), compressed: a key as good as any.
 const GENERATOR: [u8; 33] = [
     0x02, 0x79, 0xbe, 0x66, 0x7e, 0xf9, 0xdc, 0xbb, 0xac, 0x55, 0xa0, 0x62, 0x95, 0xce, 0x87, 0x0b,
