@@ -743,3 +743,150 @@ const SLOW_ANSWER_WITHIN: Duration = Duration::from_secs(600);
 
 /// Characters of an unknown method that its error repeats.
 const METHOD_SHOWN: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::record::DeliveryLog;
+    use crate::engine::testing::mutate::{Reading, each_text};
+    use crate::shell::api::status::Persistence;
+    use crate::shell::api::status::tests::network;
+    use crate::shell::api::testing::{ours, people};
+
+    /// A call of every method, with all of its parameters.
+    fn all() -> Vec<(&'static str, serde_json::Value)> {
+        let (id, key) = ("00000000000000ff", "\u{1f511}");
+        let line = json!({ "v": 1 });
+        let sealing = json!({ "head": "00ff", "key": "00ff" });
+        let by_id = json!({ "id": id });
+        let of = json!({ "name": "ben", "identity": "work" });
+        vec![
+            ("status", json!({})),
+            ("identity.list", json!({})),
+            ("identity.show", json!({ "identity": "ann" })),
+            ("identity.new", json!({ "name": "ann" })),
+            ("identity.use", json!({ "name": "ann" })),
+            ("identity.delete", json!({ "name": "ann", "confirm": "ann" })),
+            ("contact.list", json!({ "identity": "ann", "after": id })),
+            ("contact.show", json!({ "contact": by_id })),
+            (
+                "contact.add",
+                json!({ "identity": "ann", "invite": key, "name": "ben", "max_work": 8 }),
+            ),
+            ("contact.rename", json!({ "contact": of, "name": "b" })),
+            ("contact.block", json!({ "contact": "ben" })),
+            ("contact.unblock", json!({ "contact": "ben" })),
+            ("contact.remove", json!({ "contact": "ben", "confirm": "ben" })),
+            ("contact.rekey", json!({ "contact": "ben", "invite": key })),
+            ("contact.accept_key", json!({ "contact": "ben" })),
+            ("contact.verify", json!({ "contact": "ben", "words": ["a"], "digits": "1" })),
+            ("contact.set", json!({ "contact": "ben", "read_marks": true, "max_work": "usual" })),
+            ("contact.close", json!({ "contact": "ben" })),
+            ("request.list", json!({ "identity": "ann" })),
+            ("request.accept", json!({ "request": id, "name": "ben" })),
+            ("request.decline", json!({ "request": id })),
+            (
+                "message.send",
+                json!({ "contact": "ben", "text": "hi", "life": "week", "max_work": 256 }),
+            ),
+            ("message.show", json!({ "message": "abcd" })),
+            ("message.cancel", json!({ "message": "abcd" })),
+            ("message.retry", json!({ "message": "abcd" })),
+            ("message.delete", json!({ "message": "abcd", "confirm": "abcd" })),
+            ("message.wait", json!({ "message": "abcd", "state": "sent", "timeout_s": 9 })),
+            (
+                "history",
+                json!({ "contact": "ben", "around": { "message": id }, "before": 3, "after": 4 }),
+            ),
+            ("search", json!({ "text": "hi", "contact": "ben", "before": "abcd", "limit": 3 })),
+            ("read", json!({ "contact": "ben", "up_to": "abcd" })),
+            ("backup.create", json!({ "file": "/x", "sealing": sealing, "history": true })),
+            ("import", json!({ "contact": "ben", "lines": [line], "more": true, "dry_run": true })),
+            ("node.stop", json!({})),
+        ]
+    }
+
+    #[test]
+    fn changed_at_random_a_call_of_every_method_is_read_back_or_refused() {
+        let names: Vec<&str> = all().iter().map(|(method, _)| *method).collect();
+        assert_eq!(names, METHODS);
+        let lines: Vec<String> =
+            all().iter().map(|(method, params)| format!("{method} {params}")).collect();
+        let seeds: Vec<&str> = lines.iter().map(String::as_str).collect();
+        each_text(&seeds, |line| {
+            let (method, params) = line.split_once(' ').unwrap_or((line, ""));
+            let read = AnyCall::parse(method, params);
+            if let Ok(call) = &read {
+                let written = serde_json::to_string(call).unwrap();
+                assert!(AnyCall::parse(call.method(), &written).is_ok(), "{method}");
+                assert!(call.limit() <= SLOW_ANSWER_WITHIN + ANSWER_WITHIN);
+            }
+            Reading::of(read)
+        });
+    }
+
+    /// An answer to every method.
+    fn reply(method: &str) -> serde_json::Value {
+        let (identity, contact, request) = people();
+        let message = ours(MessageState::Delivered, DeliveryLog::default());
+        let page = |item: serde_json::Value| json!({ "items": [item], "more": true });
+        match method {
+            "status" => serde_json::to_value(StatusReport {
+                network: network(),
+                online: true,
+                persistence: Persistence::Sealed,
+                clients: 1,
+            })
+            .unwrap(),
+            "identity.list" => page(json!(identity)),
+            "identity.show" | "identity.new" | "identity.use" => json!(identity),
+            "contact.list" => page(json!(contact)),
+            "request.list" => page(json!(request)),
+            "contact.block" | "contact.unblock" | "contact.set" => {
+                json!({ "contact": contact, "changed": true })
+            }
+            "contact.verify" => json!(Comparison::Differs { word: Some(4), left: 2 }),
+            "contact.show" | "contact.add" | "contact.rename" | "contact.rekey"
+            | "contact.accept_key" | "contact.close" | "request.accept" => json!(contact),
+            "message.send" => {
+                json!(Sent { id: MessageId(1), parts: 1, work_s: Some(2), on_hold: false })
+            }
+            "message.show" | "message.cancel" | "message.retry" => json!(message),
+            "message.wait" => json!(Waited { time_over: true, message }),
+            "history" => json!(HistoryPart { items: vec![message], older: true, newer: false }),
+            "search" => page(json!(message)),
+            "read" => json!(Unread { unread: 3 }),
+            "backup.create" => json!({
+                "made": "2026-11-20T09:58:07Z", "history": true, "identities": 1, "contacts": 1,
+                "messages": 1,
+            }),
+            "import" => json!(ImportReport { found: 2, taken: 1, dry_run: true }),
+            _ => json!(Done {}),
+        }
+    }
+
+    /// What a client is answered by a node that is none of ours.
+    #[test]
+    fn changed_at_random_an_answer_to_every_method_is_read_back_or_refused() {
+        let calls: Vec<AnyCall> = all()
+            .iter()
+            .map(|(method, params)| AnyCall::parse(method, &params.to_string()).unwrap())
+            .collect();
+        let lines: Vec<String> =
+            METHODS.iter().map(|method| format!("{method} {}", reply(method))).collect();
+        let seeds: Vec<&str> = lines.iter().map(String::as_str).collect();
+        each_text(&seeds, |line| {
+            let (method, reply) = line.split_once(' ').unwrap_or((line, ""));
+            let call = calls.iter().find(|call| call.method() == method);
+            let Some(call) = call else { return Reading::Refused };
+            let read = call.read_reply(reply);
+            if let Ok(reply) = &read {
+                let written = reply.to_raw().unwrap();
+                assert!(call.read_reply(written.get()).is_ok(), "{method}");
+            }
+            Reading::of(read)
+        });
+    }
+}

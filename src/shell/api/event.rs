@@ -358,6 +358,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case, each_text};
+    use crate::shell::api::Directory;
+    use crate::shell::api::status::tests::network;
+    use crate::shell::api::testing::{not_for_long, people};
+    use crate::shell::failure::{FailureCode, FailureText};
 
     proptest! {
         #[test]
@@ -374,5 +379,70 @@ mod tests {
         assert!(matches!(event, Event::Unknown));
         assert!(!EventFilter::of(&[EventKind::Message]).takes(&event));
         assert!(EventFilter::all().takes(&event));
+    }
+
+    #[test]
+    fn changed_at_random_a_cursor_is_a_place_or_none() {
+        each_text(&["c1.0000000000000001.1e", "c1.ffffffffffffffff.0"], |text| {
+            let read = text.parse::<Cursor>();
+            assert!(read.is_err() || read.is_ok_and(|at| at.to_string().parse() == Ok(at)));
+            Reading::of(read)
+        });
+    }
+
+    #[test]
+    fn changed_at_random_a_delivery_of_every_kind_is_read_back_or_refused() {
+        let (identity, contact, request) = people();
+        let (id, with) = (ContactId(1), "ben".to_owned());
+        let message = not_for_long(crate::engine::testing::rng::NOW);
+        let events = [
+            Event::Identity(identity),
+            Event::IdentityRemoved { id: IdentityId(1) },
+            Event::Contact(contact),
+            Event::ContactRemoved { id },
+            Event::Session { contact: id, with: with.clone(), session: SessionStatus::Blocked },
+            Event::Request(request),
+            Event::RequestRemoved { id: RequestId(1) },
+            Event::State {
+                id: MessageId(1),
+                contact: id,
+                to: with.clone(),
+                number: Some(3),
+                state: MessageState::Read,
+                not_for_long: true,
+                delivery: message.view.delivery,
+            },
+            Event::Message(message),
+            Event::Change {
+                what: MessageChange::Erase,
+                id: MessageId(1),
+                contact: id,
+                with: with.clone(),
+            },
+            Event::Imported { contact: id, with: with.clone() },
+            Event::Read { contact: id, with, unread: 1 },
+            Event::Network(network()),
+        ];
+        let (from, to) = (Cursor { log: 1, position: 2 }, Cursor { log: 1, position: 30 });
+        let why = FailureText { what: "a", why: "b", safe: "c", next: "d" };
+        let ended = Delivery::Ended(Box::new(Failure::new(FailureCode::Blocked, why)));
+        let told = events.map(|event| Delivery::Event { cursor: Some(to), event: Box::new(event) });
+        let seeds: Vec<Vec<u8>> = told
+            .iter()
+            .chain([&Delivery::Missed { from, to }, &ended])
+            .map(|delivery| serde_json::to_vec(delivery).unwrap())
+            .collect();
+        let mut directory = Directory::default();
+        each_case(&seeds, |line| {
+            let read = serde_json::from_slice::<Delivery>(line);
+            if let Ok(Delivery::Event { event, .. }) = &read {
+                directory.apply(event);
+                let kind = event.kind();
+                let written = serde_json::to_vec(event).unwrap();
+                let again = serde_json::from_slice::<Event>(&written).unwrap();
+                assert_eq!(again.kind(), kind);
+            }
+            Reading::of(read)
+        });
     }
 }

@@ -1,15 +1,24 @@
 //! Messages as tests of the interface and of front ends need them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::Message;
+use super::{Contact, Identity, Message, Request};
+use crate::engine::crypto::keys::Identity as IdentityKey;
+use crate::engine::crypto::safety_number::SafetyNumber;
+use crate::engine::crypto::sas::{Half, SasWord};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
-use crate::engine::event::{Direction, MessageView};
-use crate::engine::id::{ContactId, MessageId};
-use crate::engine::record::{DeliveryLog, MessageState};
+use crate::engine::event::{
+    ContactView, Direction, HeldBack, IdentityView, MessageView, RequestView, SasHalf,
+    SessionStatus,
+};
+use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
+use crate::engine::price::Step;
+use crate::engine::record::{DeliveryLog, MessageState, Trust, VerificationMethod};
+use crate::engine::testing::rng::SeededRng;
 use crate::engine::text::UntrustedText;
 
 /// Fails unless the table of README.md with this first row lists the fields of an object, and no
@@ -38,6 +47,38 @@ pub(in crate::shell) fn in_readme(head: &str, object: &Value) {
             assert!(row.1.contains(name), "{head}: {field} has {name}");
         }
     }
+}
+
+/// An identity, a contact and a request of one key.
+pub(in crate::shell) fn people() -> (Identity, Contact, Request) {
+    let key = IdentityKey::generate(&mut SeededRng::new(1).turn()).public();
+    let view = IdentityView { id: IdentityId(1), name: "ann".to_owned(), key };
+    let identity = Identity { view, is_default: true };
+    let words = [SasWord::parse("walnut").expect("a word"); 3];
+    let view = ContactView {
+        id: ContactId(1),
+        identity: IdentityId(1),
+        petname: "ben".to_owned(),
+        key,
+        session: SessionStatus::Established,
+        trust: Trust::Verified { at: UnixSeconds(1), by: VerificationMethod::Sas },
+        safety_number: SafetyNumber::of(&key, &key),
+        sas: Some(SasHalf { half: Half::First, words }),
+        missing: 0,
+        read_receipts: true,
+        restored: Some(UnixSeconds(1)),
+        highest: Some(Step::MAX),
+        waiting: Arc::new(BTreeSet::from([
+            HeldBack::Again(MessageId(1)),
+            HeldBack::Request(Lifetime::Day),
+        ])),
+        in_line: Arc::new(BTreeSet::from([HeldBack::Messages])),
+        next_look: Some(UnixSeconds(1)),
+    };
+    let contact = Contact { view, unread: 2 };
+    let arrived = UnixSeconds(1);
+    let view = RequestView { id: RequestId(1), identity: IdentityId(1), key, arrived };
+    (identity, contact, Request { view })
 }
 
 /// A message of ours to ben in this state, that was sent as this log says and lives a day.

@@ -170,6 +170,7 @@ pub fn work_named(name: &str) -> Option<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     #[test]
     fn every_state_and_lifetime_is_found_by_its_word_and_no_two_share_one() {
@@ -210,5 +211,17 @@ mod tests {
         for none in ["", "0", "3", "08", "+8", "-1", "512", "8x", "4294967296", "99999999999"] {
             assert_eq!(work_named(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_limit_of_work_is_one_of_ten_or_none() {
+        let seeds = LIMIT_NAMES.map(|name| serde_json::to_vec(&limit_named(name)).unwrap());
+        each_case(&seeds, |json| {
+            let read = serde_json::from_slice::<WorkLimit>(json);
+            let again = |limit: &WorkLimit| serde_json::to_string(limit).unwrap();
+            let named = |limit| limit_named(again(limit).trim_matches('"')) == Some(*limit);
+            assert!(read.as_ref().map_or(true, named));
+            Reading::of(read)
+        });
     }
 }

@@ -243,6 +243,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     const TEXT: FailureText<'_> = FailureText { what: "a", why: "b", safe: "c", next: "d" };
 
@@ -315,5 +316,21 @@ mod tests {
             assert_eq!(told(word), UNREADABLE_WORD);
         }
         assert_eq!(FailureCode::of_word(UNREADABLE_WORD), None);
+    }
+
+    #[test]
+    fn changed_at_random_what_another_process_tells_is_a_failure_of_four_lines_or_none() {
+        let failures = FailureCode::ALL.iter().map(|code| Failure::new(*code, TEXT));
+        let seeds: Vec<Vec<u8>> =
+            failures.map(|failure| serde_json::to_vec(&failure).unwrap()).collect();
+        each_case(&seeds, |json| {
+            let read = serde_json::from_slice::<Failure>(json);
+            if let Ok(failure) = &read {
+                let shown = failure.render();
+                assert!(!shown.chars().any(|letter| letter.is_control() && letter != '\n'));
+                assert!(failure.why.len() <= MAX_PART);
+            }
+            Reading::of(read)
+        });
     }
 }

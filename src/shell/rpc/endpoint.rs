@@ -371,6 +371,7 @@ mod tests {
 
     use super::super::socket_folder::tests::{folders, set_mode};
     use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
 
     /// A home, and folders for sockets, for a test alone.
     struct Stage {
@@ -669,5 +670,12 @@ mod tests {
             let note = NodeNote::parse(&told).unwrap();
             prop_assert_eq!(note.to_bytes(), told);
         }
+    }
+
+    #[test]
+    fn changed_at_random_a_note_names_a_socket_or_is_none() {
+        let notes = ["/tmp/undertone-1000/x", ""]
+            .map(|socket| NodeNote::of_this_process(Path::new(socket)).to_bytes());
+        each_case(&notes, |bytes| Reading::found(NodeNote::parse(bytes)));
     }
 }

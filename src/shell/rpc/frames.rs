@@ -293,3 +293,105 @@ pub(super) fn other_version(node: &str, client: &str) -> Failure {
 
 /// Characters of a name or version of others that an error repeats.
 const MAX_SHOWN: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use serde::de::DeserializeOwned;
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::testing::mutate::{Reading, each_case};
+    use crate::shell::api::{Cursor, StartOptions, Stay, calls};
+
+    fn lines<const N: usize>(values: [serde_json::Value; N]) -> [Vec<u8>; N] {
+        values.map(|value| value.to_string().into_bytes())
+    }
+
+    fn read<T: DeserializeOwned>(line: &[u8]) -> Reading {
+        Reading::of(serde_json::from_slice::<T>(line))
+    }
+
+    fn failure() -> serde_json::Value {
+        serde_json::to_value(not_understood("because")).unwrap()
+    }
+
+    #[test]
+    fn changed_at_random_the_first_lines_are_read_or_refused() {
+        let said = json!({ "undertone": { "api": [1, 0], "client": "my bot 1.0" } });
+        let all = serde_json::to_value(Introduction::of(&ClientInfo::new(ClientKind::Bot)));
+        each_case(&lines([said, all.unwrap()]), read::<Introduction>);
+        let hello = Hello {
+            api: API_VERSION,
+            version: "1.0".to_owned(),
+            network: "main".to_owned(),
+            floor: 24,
+            online: true,
+            stay: Stay::Long,
+            limits: Limits::OURS,
+            start: StartOptions::default(),
+        };
+        let hello = json!({ "undertone": hello });
+        let refused = json!({ "undertone": { "error": failure() } });
+        let ended = json!({ "undertone": { "ended": failure() } });
+        each_case(&lines([hello, refused]), read::<Welcome>);
+        each_case(&lines([ended]), read::<Farewell>);
+    }
+
+    #[test]
+    fn changed_at_random_a_request_is_read_with_its_call_or_refused() {
+        let requests = lines([
+            json!({ "id": 1, "method": "message.send", "params": { "contact": "ben", "text": "hi" } }),
+            json!({ "jsonrpc": "2.0", "id": "a", "method": "status" }),
+            json!({ "id": 2, "method": SUBSCRIBE, "params": { "from": "snapshot" } }),
+        ]);
+        each_case(&requests, |line| {
+            let request = serde_json::from_slice::<Request<'_>>(line);
+            if let Ok(Request { method, params, .. }) = &request {
+                let params = params.map_or("{}", RawValue::get);
+                if let Err(failure) = calls::AnyCall::parse(method, params) {
+                    assert!(to_line(&RpcError::of(failure)).is_some());
+                }
+            }
+            if let Err(error) = &request {
+                assert!(to_line(&RpcError::of_line(error)).is_some());
+            }
+            Reading::of(request)
+        });
+        let from = From::After(Cursor { log: 7, position: 30 });
+        let filters = lines([
+            json!({ "from": "now" }),
+            json!({ "from": from, "filter": { "kinds": ["message", "state"] } }),
+        ]);
+        each_case(&filters, read::<Subscribe>);
+        each_case(&lines([json!({ "stream": 7 })]), read::<StreamId>);
+    }
+
+    #[test]
+    fn changed_at_random_what_a_node_says_is_read_or_passed_over() {
+        let read_event = json!({
+            "type": "read", "contact": "0000000000000001", "with": "ben", "unread": 1,
+        });
+        let said = lines([
+            json!({ "jsonrpc": "2.0", "id": 1, "result": { "stream": 7 } }),
+            json!({ "id": 1, "error": { "code": -32_000, "message": "a", "data": failure() } }),
+            json!({ "method": EVENT, "params": { "stream": 7, "event": read_event } }),
+            json!({ "undertone": { "ended": failure() } }),
+        ]);
+        each_case(&said, read::<Incoming>);
+    }
+
+    #[test]
+    fn changed_at_random_lines_are_split_where_they_end() {
+        each_case(&[b"{}\n".to_vec(), b"one\ntwo\n\n".to_vec()], |bytes| {
+            let mut reader = bytes;
+            let (mut line, mut all) = (Vec::new(), Vec::new());
+            while let Ok(Line::Whole) = block_on(read_line(&mut reader, &mut line)) {
+                all.extend_from_slice(&line);
+                all.push(b'\n');
+            }
+            assert!(bytes.starts_with(&all) && !bytes[all.len()..].contains(&b'\n'));
+            if all.is_empty() { Reading::Refused } else { Reading::Taken }
+        });
+    }
+}
