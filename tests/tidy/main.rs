@@ -7,6 +7,7 @@
 #![expect(clippy::expect_used, reason = "a source that cannot be read fails the test")]
 #![expect(clippy::string_slice, reason = "cut where a search in the same text ended")]
 
+mod decoders;
 #[path = "../support/files.rs"]
 mod files;
 mod shape;

@@ -70,12 +70,12 @@ fn product() -> Vec<Source> {
 }
 
 /// Whether a whole file is compiled for tests alone.
-fn is_test(source: &Source) -> bool {
+pub(super) fn is_test(source: &Source) -> bool {
     source.module.iter().any(|part| part == "tests" || part == "testing")
 }
 
 /// Without the module of tests inside it; what follows that stays.
-fn without_tests(mut source: Source) -> Source {
+pub(super) fn without_tests(mut source: Source) -> Source {
     if let Some(start) = source.text.find("#[cfg(test)]\nmod tests {") {
         // rustfmt sees to it that nothing but the end of the module begins a line with a brace.
         let length =
