@@ -16,6 +16,7 @@ mod cutting;
 mod exchanges;
 mod faults;
 mod flood;
+mod hostile;
 mod hosts;
 mod links;
 #[path = "../support/noise.rs"]

@@ -32,9 +32,19 @@ pub(crate) struct Attacker {
 impl Attacker {
     /// Dials the node at this address under a fresh key, and joins this topic there.
     pub(crate) fn new(node: &Multiaddr, topic: &str) -> Self {
+        Self::with(node, topic, Frames::default())
+    }
+
+    /// As [`Self::new`], and reads nothing of what the node writes on its gossip stream.
+    pub(crate) fn deaf(node: &Multiaddr, topic: &str) -> Self {
+        Self::with(node, topic, Frames { is_deaf: true })
+    }
+
+    fn with(node: &Multiaddr, topic: &str, frames: Frames) -> Self {
         let key = identity::Keypair::generate_ed25519();
         let protocols = [(StreamProtocol::new("/meshsub/1.1.0"), ProtocolSupport::Full)];
-        let gossip = Behaviour::new(protocols, Config::default().with_request_timeout(EVER));
+        let config = Config::default().with_request_timeout(EVER);
+        let gossip = Behaviour::with_codec(frames, protocols, config);
         let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(EVER);
         let transport = transport(&key);
         let mut swarm = Swarm::new(transport, gossip, key.public().to_peer_id(), config);
@@ -105,7 +115,10 @@ fn transport(key: &identity::Keypair) -> Boxed<(PeerId, StreamMuxerBox)> {
 
 /// Writes frames for as long as there are any, and reads whatever comes.
 #[derive(Clone, Default)]
-struct Frames;
+struct Frames {
+    /// Reads nothing instead.
+    is_deaf: bool,
+}
 
 impl Codec for Frames {
     type Protocol = StreamProtocol;
@@ -116,6 +129,9 @@ impl Codec for Frames {
     where
         T: AsyncRead + Unpin + Send,
     {
+        if self.is_deaf {
+            core::future::pending::<()>().await;
+        }
         let mut some = [0; 4_096];
         while io.read(&mut some).await? > 0 {}
         Err(io::ErrorKind::UnexpectedEof.into())

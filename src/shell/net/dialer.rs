@@ -231,6 +231,8 @@ mod tests {
         heartbeat: Duration::from_secs(1),
         silence: Duration::from_secs(1),
         exchange: Duration::from_secs(1),
+        stall: Duration::from_secs(1),
+        farewell: Duration::from_secs(1),
         first_retry: Duration::from_secs(1),
         longest_retry: Duration::from_secs(60),
     };

@@ -19,6 +19,7 @@ use crate::engine::id::{Neighbour, NeighbourId};
 use super::behaviour::{GRAYLIST, ProtocolsEvent};
 use super::dialer::{self, AddressOrigin};
 use super::inbound::GossipEvent;
+use super::muxer::LinkError;
 use super::peers::{OverdueReason, REFUSALS};
 use super::{DialFailure, DisconnectReason, Net, NetEvent};
 
@@ -30,11 +31,18 @@ impl Net {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_connected(peer_id, connection_id, endpoint.get_remote_address());
             }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
+            SwarmEvent::ConnectionClosed {
+                peer_id, connection_id, num_established, cause, ..
+            } => {
                 self.dialer.lost(connection_id, Instant::now(), chance());
                 // Both sides may have dialled: with the other connection the neighbour stays.
                 if num_established == 0 {
                     self.peers.gone(peer_id);
+                    if cause.is_some_and(|cause| LinkError::is_stall(&cause)) {
+                        let from = self.peers.tag(peer_id, Instant::now());
+                        let why = DisconnectReason::Stalled;
+                        self.ready.push_back(NetEvent::Disconnected { from, why });
+                    }
                 }
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
@@ -232,7 +240,9 @@ impl Net {
         }
     }
 
-    /// Closes all connections to a neighbour, and reports the reason.
+    /// Closes all connections to a neighbour, and reports the reason. Whatever the neighbour does,
+    /// they are gone within [`NetTiming::farewell`](super::NetTiming::farewell): the links see to
+    /// it (`muxer`), for every close that the swarm is asked for.
     fn disconnect(&mut self, peer: PeerId, why: DisconnectReason) {
         if self.swarm.disconnect_peer_id(peer).is_err() {
             // The neighbour closed its connections first: there is nothing of ours to report.

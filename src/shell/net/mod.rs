@@ -25,6 +25,7 @@ mod behaviour;
 mod dialer;
 mod events;
 mod inbound;
+mod muxer;
 mod peers;
 mod request_response;
 mod settings;
@@ -162,6 +163,8 @@ pub enum DisconnectReason {
     NeverJoined,
     /// It does not answer pings.
     Unresponsive,
+    /// It took next to nothing of what was sent to it. It is dialled again if this node dialled it.
+    Stalled,
 }
 
 /// The outcome of publishing an envelope of ours.
@@ -211,7 +214,7 @@ impl Net {
         let key = identity::Keypair::generate_ed25519();
         let names = ProtocolNames::new(&settings.network, settings.floor_bits);
         let protocols = Protocols::new(&key, &names, &settings)?;
-        let boxed = transport::build_transport(settings.transport, &key)?;
+        let boxed = transport::build_transport(settings.transport, &key, (&settings.pace).into())?;
         let config = swarm::Config::with_tokio_executor()
             // A peer that does not join is disconnected by `disconnect_overdue`, which says why.
             // The swarm's own timeout comes later, and never for a neighbour in the flood:

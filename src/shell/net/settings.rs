@@ -166,6 +166,10 @@ pub struct NetTiming {
     pub silence: Duration,
     /// The longest that a request and its response take, from the first byte to the last.
     pub exchange: Duration,
+    /// The time in which a neighbour that takes next to nothing of what waits for it is parted with.
+    pub stall: Duration,
+    /// The longest that closing a connection takes.
+    pub farewell: Duration,
     /// The wait after the first failed dial; each further failure doubles it.
     pub first_retry: Duration,
     /// The longest wait between two dials.
@@ -185,6 +189,10 @@ impl Default for NetTiming {
             silence: Duration::from_secs(240),
             // The longest response at 16 KiB a second.
             exchange: Duration::from_secs(20),
+            // As long as ping waits for an answer.
+            stall: Duration::from_secs(20),
+            // A round trip of the slowest link and what waits in it. A guess.
+            farewell: Duration::from_secs(2),
             // A relay that restarts is back within seconds.
             first_retry: Duration::from_secs(1),
             // Often enough to be found the same evening, seldom enough to be no burden. A guess.

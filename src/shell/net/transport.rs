@@ -17,10 +17,11 @@ use libp2p::{
     },
     dns, identity,
     multiaddr::Protocol,
-    noise, quic, tcp, yamux,
+    noise, quic, tcp,
 };
 
 use super::NetError;
+use super::muxer::{Metered, Patience, WINDOW, Yamux};
 use super::settings::Transport;
 
 /// A transport that needs nothing more than to be given to a swarm.
@@ -31,26 +32,35 @@ const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// Streams open at a time on one link: yamux counts those of both sides together and ends a link
 /// that has more, QUIC counts each side's. Gossip, ping and identify need two each, exchanges four
-/// (`NetLimits::exchanges_per_link`); every stream may hold 256 KiB of a peer's bytes.
+/// (`NetLimits::exchanges_per_link`); every stream may hold [`WINDOW`] bytes of a peer's.
 const STREAMS: usize = 16;
 
-/// The transport of this kind under the transport key `key`.
+/// The bytes a peer may send on all streams of a QUIC link before they are read: four full streams.
+/// 64 links hold 64 MiB then, and one carries 5 MB a second at 200 ms.
+const QUIC_LINK: u32 = 1 << 20;
+
+const YAMUX: Yamux = Yamux { streams: STREAMS };
+
+/// The transport of this kind under the transport key `key`, each link under the rules of
+/// [`muxer`](super::muxer).
 ///
 /// # Errors
 /// When noise or the system's name resolver cannot be set up.
 pub(super) fn build_transport(
     transport: Transport,
     key: &identity::Keypair,
+    patience: Patience,
 ) -> Result<BoxedTransport, NetError> {
-    match transport {
-        Transport::Internet => internet(key),
-        Transport::Memory => Ok(MemoryTransport::default()
+    let links = match transport {
+        Transport::Internet => internet(key)?,
+        Transport::Memory => MemoryTransport::default()
             .upgrade(Version::V1)
             .authenticate(noise(key)?)
-            .multiplex(yamux())
+            .multiplex(YAMUX)
             .timeout(HANDSHAKE)
-            .boxed()),
-    }
+            .boxed(),
+    };
+    Ok(links.map(move |(peer, link), _| (peer, Metered::around(link, patience))).boxed())
 }
 
 /// TCP and QUIC, the latter with its own encryption, and names through the system's resolver.
@@ -59,12 +69,15 @@ fn internet(key: &identity::Keypair) -> Result<BoxedTransport, NetError> {
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
         .upgrade(Version::V1)
         .authenticate(noise(key)?)
-        .multiplex(yamux())
+        .multiplex(YAMUX)
         .timeout(HANDSHAKE)
         .boxed();
     let mut config = quic::Config::new(key);
     // QUIC counts the streams of each side, yamux those of both together.
     config.max_concurrent_stream_limit = u32::try_from(STREAMS).unwrap_or(u32::MAX);
+    // libp2p's own are 10 and 15 MB.
+    config.max_stream_data = u32::try_from(WINDOW).unwrap_or(u32::MAX);
+    config.max_connection_data = QUIC_LINK;
     let quic = quic::tokio::Transport::new(config)
         .map(|(peer, link), _| (peer, StreamMuxerBox::new(link)))
         .boxed();
@@ -110,10 +123,4 @@ pub(super) fn has_ipv6() -> bool {
 
 fn noise(key: &identity::Keypair) -> Result<noise::Config, NetError> {
     noise::Config::new(key).map_err(|error| NetError::Protocol(error.to_string()))
-}
-
-fn yamux() -> yamux::Config {
-    let mut config = yamux::Config::default();
-    config.set_max_num_streams(STREAMS);
-    config
 }
