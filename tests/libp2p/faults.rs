@@ -5,47 +5,41 @@ use libp2p::identify;
 use libp2p::swarm::SwarmEvent;
 use undertone::engine::id::NeighbourId;
 use undertone::engine::node::input::Input;
-use undertone::shell::net::{DisconnectReason, NetEvent};
+use undertone::shell::net::{DisconnectReason, Net, NetEvent};
 
+use crate::attacker::{Attacker, Part};
 use crate::rogue::{Kind, Rogue, RogueriesEvent, subscribed};
-use crate::world::{Turn, accept, drive_with, envelope, node, place, settings, with_rogue};
+use crate::world::{
+    TOPIC, Turn, accept, drive, drive_with, envelope, node, place, settings, with_rogue,
+};
 
 #[tokio::test]
 async fn a_dead_gossip_stream_is_noticed_and_opened_again() {
-    let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
-    // Frames longer than a node reads: its end of the stream closes for good, in silence.
-    rogue.heartbeat();
-    assert!(rogue.publish(&vec![0; 2 << 20]));
-    drive_with((&mut net, &mut rogue), "the death to be noticed", |event, _, rogue| {
-        match event {
-            Turn::Rogue(event) if subscribed(&event).is_some() => {
-                // The node lives and is heard; what the rogue says meanwhile reaches nobody.
-                rogue.heartbeat();
-                rogue.publish(&envelope(b"into the void"));
-            }
-            Turn::Net(NetEvent::Engine(Input::Gossip { .. })) => panic!("the stream is not dead"),
-            Turn::Net(NetEvent::Disconnected { why, .. }) => {
-                assert_eq!(why, DisconnectReason::Silent);
-                return Some(());
-            }
-            _ => {}
-        }
-        None
-    })
-    .await;
-    let mut again = false;
-    drive_with((&mut net, &mut rogue), "gossip on a fresh stream", |event, net, rogue| {
-        match event {
-            Turn::Net(NetEvent::Engine(Input::Peers(peers))) if peers.len() == 1 => again = true,
-            Turn::Net(event) => return accept(net, event).filter(|bytes| bytes == b"alive"),
-            Turn::Rogue(event) if subscribed(&event).is_some() && again => {
-                rogue.publish(&envelope(b"alive"));
-            }
-            Turn::Rogue(_) => {}
-        }
-        None
-    })
-    .await;
+    let at = place();
+    let mut alone = settings();
+    alone.listen = vec![at.clone()];
+    let mut nets = [Net::new(alone).expect("a node")];
+    // It gives signs of life, and then its stream brings nothing any more; its link lives.
+    let mut dying = Attacker::new(&at, TOPIC);
+    dying.send(&[Part::Join(format!("{TOPIC}/beat"))]);
+    let silent = drive(&mut nets, "the death to be noticed", |_, event, _| match event {
+        NetEvent::Engine(Input::Gossip { .. }) => panic!("the stream is not dead"),
+        NetEvent::Disconnected { why, .. } => Some(why),
+        _ => None,
+    });
+    let why = tokio::select! {
+        why = silent => why,
+        () = dying.parted() => panic!("the node says so first"),
+    };
+    assert_eq!(why, DisconnectReason::Silent);
+    let mut again = Attacker::new(&at, TOPIC);
+    again.send(&[Part::Message(TOPIC.to_owned(), envelope(b"alive"))]);
+    let heard = drive(&mut nets, "gossip on a fresh stream", |_, event, net| accept(net, event));
+    let heard = tokio::select! {
+        heard = heard => heard,
+        () = again.parted() => panic!("it did nothing"),
+    };
+    assert_eq!(heard, b"alive");
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! Neighbours that mean harm: what they can make a node hold, and that they leave.
 
+use core::time::Duration;
+
+use tokio::time::Instant;
 use undertone::shell::net::{DisconnectReason, Net, NetEvent, PublishOutcome};
 
-use crate::attacker::Attacker;
+use crate::attacker::{Attacker, Part, field};
 use crate::world::{TOPIC, accept, envelope, in_time, meet, node, place, settings};
 
 #[tokio::test]
@@ -39,4 +42,118 @@ async fn whoever_reads_nothing_is_parted_with_and_nobody_else_is() {
     .await;
     assert_eq!(parted, [DisconnectReason::Stalled]);
     assert_eq!((hub.peers(), honest.peers()), (1, 1));
+}
+
+/// A frame that no program of this network writes parts with its sender; two honest neighbours
+/// lose nothing beside it.
+async fn part_with(what: &str, frame: Vec<u8>) {
+    let at = place();
+    let mut hub = settings();
+    hub.listen = vec![at.clone()];
+    let mut nets = [Net::new(hub).expect("a node"), node(&place(), &[&at]), node(&place(), &[&at])];
+    meet(&mut nets, &[2, 1, 1]).await;
+    let mut attacker = Attacker::new(&at, TOPIC);
+    tokio::select! {
+        () = meet(&mut nets, &[3, 1, 1]) => {}
+        () = attacker.parted() => panic!("{what}: parted with before it did anything"),
+    }
+    let [hub, author, reader] = &mut nets;
+    attacker.send(&[Part::Raw(frame)]);
+    let (mut heard, mut parted, mut ended) = (0_u8, Vec::new(), false);
+    for number in 0..8_u8 {
+        assert_eq!(author.publish(envelope(&[number])), PublishOutcome::Sent);
+    }
+    in_time(what, async {
+        while !ended || parted.is_empty() || heard < 8 {
+            tokio::select! {
+                () = attacker.parted(), if !ended => ended = true,
+                event = hub.next() => match event {
+                    NetEvent::Disconnected { why, .. } => parted.push(why),
+                    event => drop(accept(hub, event)),
+                },
+                event = author.next() => drop(accept(author, event)),
+                event = reader.next() => heard += u8::from(accept(reader, event).is_some()),
+            }
+        }
+    })
+    .await;
+    assert_eq!(parted, [DisconnectReason::Misbehaved], "{what}");
+    assert_eq!([hub.peers(), author.peers(), reader.peers()], [2, 1, 1], "{what}");
+}
+
+#[tokio::test]
+async fn frames_of_many_empty_entries_part_with_their_sender() {
+    for number in 1..=6 {
+        part_with("control entries", field(3, &field(number, &[]).repeat(100_000))).await;
+    }
+    part_with("subscriptions", field(1, &[]).repeat(10_000)).await;
+    part_with("messages", field(2, &[]).repeat(10_000)).await;
+}
+
+#[tokio::test]
+async fn an_id_of_any_length_parts_with_its_sender() {
+    let id = field(1, &vec![7; 240_000]);
+    part_with("not wanted", field(3, &field(5, &id))).await;
+    part_with("wanted", field(3, &field(2, &id))).await;
+}
+
+#[tokio::test]
+async fn a_frame_longer_than_any_parts_with_its_sender_before_it_has_come() {
+    // Two million bytes are announced; Undertone takes 262,144.
+    let at = place();
+    let mut alone = settings();
+    alone.listen = vec![at.clone()];
+    let mut net = Net::new(alone).expect("a node");
+    let mut attacker = Attacker::new(&at, TOPIC);
+    attacker.begin(2 << 20);
+    let mut parted = Vec::new();
+    in_time("the parting", async {
+        loop {
+            tokio::select! {
+                () = attacker.parted() => return,
+                event = net.next() => if let NetEvent::Disconnected { why, .. } = event {
+                    parted.push(why);
+                },
+            }
+        }
+    })
+    .await;
+    assert_eq!(parted, [DisconnectReason::Misbehaved]);
+}
+
+/// Frames that break no bound keep their sender waiting: after all of them it brings an envelope.
+async fn slow_down(what: &str, frames: &[Vec<u8>]) {
+    let at = place();
+    let mut alone = settings();
+    alone.listen = vec![at.clone()];
+    let mut nets = [Net::new(alone).expect("a node")];
+    let mut attacker = Attacker::new(&at, TOPIC);
+    tokio::select! {
+        () = meet(&mut nets, &[1]) => {}
+        () = attacker.parted() => panic!("{what}: parted with before it did anything"),
+    }
+    let [net] = &mut nets;
+    let began = Instant::now();
+    attacker.pour(frames);
+    attacker.send(&[Part::Message(TOPIC.to_owned(), envelope(b"after all"))]);
+    in_time(what, async {
+        loop {
+            tokio::select! {
+                () = attacker.parted() => panic!("{what}: they break no bound"),
+                event = net.next() => if accept(net, event).is_some() {
+                    return;
+                },
+            }
+        }
+    })
+    .await;
+    assert!(began.elapsed() >= Duration::from_secs(1), "{what}: {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_neighbour_is_read_at_a_bounded_rate() {
+    // 16,384 units at once, and 4,096 a second: a second passes before the last one.
+    let ids = field(3, &field(5, &field(1, &[7; 32]).repeat(7_000)));
+    let units = ids.len().div_ceil(1_024) + 7_000 / 16;
+    slow_down("ids not wanted", &vec![ids; (16_384 + 4_096) / units + 1]).await;
 }

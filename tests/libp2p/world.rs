@@ -44,7 +44,7 @@ pub(crate) fn settings() -> NetSettings {
         silence: Duration::from_secs(2),
         // For as long as a test waits at all.
         exchange: DEADLINE,
-        stall: Duration::from_millis(400),
+        stall: Duration::from_secs(2),
         farewell: Duration::from_millis(100),
         first_retry: Duration::from_millis(20),
         longest_retry: Duration::from_millis(200),

@@ -30,6 +30,7 @@ use attacker::{Attacker, Part, disguises, ended, named};
 use noise::noise;
 
 #[path = "../support/attacker.rs"]
+#[expect(dead_code, reason = "the attacks are those of several tests")]
 mod attacker;
 #[path = "../support/noise.rs"]
 mod noise;

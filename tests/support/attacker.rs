@@ -58,7 +58,22 @@ impl Attacker {
     /// Writes one frame with all these parts.
     pub(crate) fn send(&self, parts: &[Part]) {
         let body: Vec<u8> = parts.iter().flat_map(Part::encode).collect();
-        let sent = self.frames.try_send([varint(body.len()), body].concat());
+        self.write([varint(body.len()), body].concat());
+    }
+
+    /// Writes these frames at once, each as it is.
+    pub(crate) fn pour(&self, frames: &[Vec<u8>]) {
+        let framed = |frame: &Vec<u8>| [&*varint(frame.len()), frame].concat();
+        self.write(frames.iter().flat_map(framed).collect());
+    }
+
+    /// Announces a frame of so many bytes, and writes none of them.
+    pub(crate) fn begin(&self, length: usize) {
+        self.write(varint(length));
+    }
+
+    fn write(&self, bytes: Vec<u8>) {
+        let sent = self.frames.try_send(bytes);
         // A stream that is gone takes nothing more; that it has gone is told elsewhere.
         assert!(!matches!(sent, Err(TrySendError::Full(_))), "frames wait that nobody writes");
     }
@@ -177,12 +192,15 @@ pub(crate) enum Part {
     Message(String, Vec<u8>),
     /// A message in this topic that names an author.
     Authored(String, Vec<u8>),
+    /// These bytes, whatever they are.
+    Raw(Vec<u8>),
 }
 
 impl Part {
     /// As a field of gossipsub's `RPC`.
     fn encode(&self) -> Vec<u8> {
         match self {
+            Self::Raw(bytes) => bytes.clone(),
             Self::Join(topic) => field(1, &[&[0x08, 1], &*field(2, topic.as_bytes())].concat()),
             Self::Message(topic, data) => {
                 field(2, &[field(2, data), field(4, topic.as_bytes())].concat())
@@ -197,7 +215,7 @@ impl Part {
 }
 
 /// A length-delimited field of Protocol Buffers.
-fn field(number: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn field(number: u8, body: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2], &*varint(body.len()), body].concat()
 }
 

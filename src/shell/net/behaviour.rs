@@ -27,6 +27,7 @@ use libp2p::{
 use crate::engine::envelope::Floor;
 
 use super::NetError;
+use super::frame::FRAME;
 use super::inbound::{CheckedGossip, Gossipsub, InboundCheck, Inspector};
 use super::request_response::{SyncBehaviour, sync_behaviour};
 use super::settings::{LanDiscovery, NetLimits, NetSettings, ProtocolNames, Transport};
@@ -84,17 +85,8 @@ const MESH: usize = 8;
 /// At this many, surplus neighbours are pruned (D_hi); gossipsub's default.
 const MESH_HIGH: usize = 12;
 
-/// The most that one frame may hold, in bytes. Gossipsub compares this with its whole read buffer,
-/// not with the frame, so the next 8 KiB count too; the largest frame it writes is a full control
-/// message; envelopes have a limit of their own (`NetLimits::gossip`).
-const FRAME: usize = 1 << 20;
-
-/// The most control data in one frame, in bytes: fifteen times the [`CONTROL_IDS`] ids of 34 bytes
-/// that this program writes, because others may announce more.
-const CONTROL: usize = 256 << 10;
-
-/// The most ids announced or asked for in one frame. Gossipsub's 5000 make 170,000 bytes; a node
-/// that takes less control data in a frame ends the stream for good.
+/// The most ids announced or asked for in one frame. Half of what is handed on of a frame that
+/// comes in ([`frame`](super::frame)).
 const CONTROL_IDS: usize = 500;
 
 /// The time for which an id is remembered as seen. Longer than any path through the flood and than
@@ -167,7 +159,7 @@ fn gossip_config(
         // Forwarders send IDONTWANT and authors do not, so it would mark the author.
         .idontwant_message_size_threshold(usize::MAX)
         .max_transmit_size(FRAME)
-        .max_control_message_size(CONTROL)
+        .max_control_message_size(FRAME)
         .max_control_messages_sent(CONTROL_IDS)
         // The first heartbeat at once: before it, nothing mends a mesh.
         .heartbeat_initial_delay(Duration::from_secs(1))

@@ -1,28 +1,22 @@
-//! What every node refuses alike is refused here, before gossipsub remembers its id.
+//! What every node refuses alike is refused before gossipsub remembers its id.
 //!
 //! Gossipsub computes the id of each message and remembers it as seen, in whatever topic it came,
 //! and only then hands the message up. Without this module whoever says an envelope's bytes first,
 //! under another topic, would cut it off: for ten minutes each honest copy would be a duplicate. An
 //! envelope that the engine rejects would be as bad, because each honest copy after it would count
 //! against its carrier. So a foreign topic, and bytes that [`envelope::inspect`] refuses, are
-//! refused in gossipsub's inbound transform ([`InboundCheck`]), which it calls before it names a
-//! message (`handle_received_message`, gossipsub 0.50). What is left to the engine is what nodes
-//! may differ about, and that is never held against anybody.
+//! refused where they come in, by the connection that brought them ([`super::gossip_link`]), with
+//! the help of an [`Inspector`]. What is left to the engine is what nodes may differ about, and that
+//! is never held against anybody.
 //!
-//! **Whose fault it is.** The transform is not told the neighbour, and gossipsub itself counts what
-//! is refused in topics with score parameters alone, so in the flood's. Issue 11 therefore proposed
-//! to part with a neighbour by its score, and a limit of its own for foreign topics. But gossipsub
-//! handles a frame, with all messages in it, within one call of `on_connection_handler_event`, and
-//! that call names the neighbour. [`CheckedGossip`] stands around it, counts what the transform
-//! refuses during the call, and reports the count with the neighbour
-//! ([`GossipEvent::Refused`]): so the tally of `REFUSALS` ([`super::peers`]) is exact, in every
-//! topic alike.
+//! **Whose fault it is** the connection knows: it tells how many it refused
+//! ([`GossipEvent::Refused`]), in every topic alike, so the tally of `REFUSALS` ([`super::peers`])
+//! is exact.
 //!
-//! **One digest for each copy.** The transform has to compute an envelope's id, gossipsub asks for
-//! it right afterwards, and the engine needs it again. So [`Inspector`] keeps the bytes it admitted
-//! last with their id, which is true of them whoever asks: comparing them costs next to nothing.
+//! **One digest for each copy.** The connection computes an envelope's id, gossipsub asks for it,
+//! and the engine needs it again. So the id is lent to gossipsub for as long as it deals with that
+//! one message, and the transform lets nothing through while none is lent.
 
-use core::mem;
 use core::task::{Context, Poll};
 use std::collections::BTreeMap;
 use std::io;
@@ -42,7 +36,7 @@ use sha3::{Digest as _, Sha3_256};
 use crate::engine::envelope::{self, EnvelopeId, Floor};
 use crate::engine::secret::opaque_debug;
 
-use super::peers::REFUSALS;
+use super::gossip_link::{FromLink, GossipLink};
 
 /// Gossipsub that takes part in our two topics alone, and refuses what every node refuses.
 pub(super) type Gossipsub = gossipsub::Behaviour<InboundCheck, WhitelistSubscriptionFilter>;
@@ -98,7 +92,7 @@ impl core::ops::DerefMut for CheckedGossip {
 }
 
 impl NetworkBehaviour for CheckedGossip {
-    type ConnectionHandler = THandler<Gossipsub>;
+    type ConnectionHandler = GossipLink;
     type ToSwarm = GossipEvent;
 
     fn handle_pending_inbound_connection(
@@ -117,7 +111,9 @@ impl NetworkBehaviour for CheckedGossip {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.gossip.handle_established_inbound_connection(connection, peer, local, remote)
+        let inner =
+            self.gossip.handle_established_inbound_connection(connection, peer, local, remote)?;
+        Ok(GossipLink::new(inner, Arc::clone(&self.inspector)))
     }
 
     fn handle_pending_outbound_connection(
@@ -138,7 +134,10 @@ impl NetworkBehaviour for CheckedGossip {
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.gossip.handle_established_outbound_connection(connection, peer, address, role, port)
+        let inner = self
+            .gossip
+            .handle_established_outbound_connection(connection, peer, address, role, port)?;
+        Ok(GossipLink::new(inner, Arc::clone(&self.inspector)))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -151,18 +150,19 @@ impl NetworkBehaviour for CheckedGossip {
         connection: ConnectionId,
         event: THandlerOutEvent<Self>,
     ) {
-        // Messages with an author, a number or a signature are refused before the transform.
-        let signed = match &event {
-            FromHandler::Message { rpc: _, invalid_messages } => invalid_messages.len(),
-            FromHandler::PeerKind(_) | FromHandler::MessageDropped(_) => 0,
-        };
-        self.inspector.begin_frame();
-        self.gossip.on_connection_handler_event(peer, connection, event);
-        let signed = u32::try_from(signed).unwrap_or(u32::MAX);
-        let count = self.inspector.refused_in_frame().saturating_add(signed);
-        if count > 0 {
-            let refused = self.refused.entry(peer).or_default();
-            *refused = refused.saturating_add(count);
+        match event {
+            FromLink::Protocol(event) => {
+                self.gossip.on_connection_handler_event(peer, connection, event);
+            }
+            FromLink::Envelope { event, id } => {
+                self.inspector.lend(Some(id));
+                self.gossip.on_connection_handler_event(peer, connection, event);
+                self.inspector.lend(None);
+            }
+            FromLink::Refused(count) => {
+                let refused = self.refused.entry(peer).or_default();
+                *refused = refused.saturating_add(count);
+            }
         }
     }
 
@@ -177,16 +177,14 @@ impl NetworkBehaviour for CheckedGossip {
     }
 }
 
-/// What a connection tells gossipsub: its type has no public name.
-type FromHandler = THandlerOutEvent<Gossipsub>;
-
-/// Gossipsub's inbound transform: changes nothing, and refuses what every node refuses.
+/// Gossipsub's inbound transform: changes nothing, and lets through what an [`Inspector`] lends the id
+/// of.
 pub(super) struct InboundCheck(pub(super) Arc<Inspector>);
 
 impl DataTransform for InboundCheck {
     fn inbound_transform(&self, message: RawMessage) -> io::Result<Message> {
         let RawMessage { source, data, sequence_number, topic, .. } = message;
-        if self.0.admits(&topic, &data) {
+        if self.0.lent().is_some() {
             Ok(Message { source, data, sequence_number, topic })
         } else {
             Err(io::ErrorKind::InvalidData.into())
@@ -202,83 +200,46 @@ impl DataTransform for InboundCheck {
 pub(super) struct Inspector {
     flood: TopicHash,
     floor: Floor,
-    // The transform and the id function are called with shared references, one after the other.
-    notes: Mutex<Notes>,
-}
-
-/// What an [`Inspector`] remembers.
-#[derive(Default)]
-struct Notes {
-    /// The id of `bytes`; none before the first envelope.
-    id: Option<EnvelopeId>,
-    /// The envelope that was admitted last. Kept to be written over, so that a copy costs no
-    /// allocation; at most [`envelope::wire::MAX_ENVELOPE_SIZE`] bytes.
-    bytes: Vec<u8>,
-    /// Messages refused since the frame under way began.
-    refused: u32,
-}
-
-impl Notes {
-    /// The id of `data`, if it is what was admitted last.
-    fn id_of(&self, data: &[u8]) -> Option<EnvelopeId> {
-        self.id.filter(|_| self.bytes == data)
-    }
-
-    /// Whether a message is one that nodes carry. Remembers its id if it is.
-    fn admit(&mut self, data: &[u8], floor: &Floor) -> bool {
-        if self.id_of(data).is_some() {
-            return true;
-        }
-        let Ok(id) = envelope::inspect(data, floor) else { return false };
-        self.bytes.clear();
-        self.bytes.extend_from_slice(data);
-        self.id = Some(id);
-        true
-    }
+    /// The id of the message that gossipsub is handed at this moment. The transform and the id
+    /// function are called with shared references, one after the other.
+    lent: Mutex<Option<EnvelopeId>>,
 }
 
 impl Inspector {
     /// Looks at messages for a network with this topic and floor.
     pub(super) fn new(flood: TopicHash, floor: Floor) -> Self {
-        Self { flood, floor, notes: Mutex::default() }
+        Self { flood, floor, lent: Mutex::default() }
+    }
+
+    /// The id of a message that is one that nodes carry; none for any other.
+    pub(super) fn inspect(&self, topic: &[u8], data: &[u8]) -> Option<EnvelopeId> {
+        // Nothing is carried in any other topic, our own of the signs of life included.
+        let in_flood = topic == self.flood.as_str().as_bytes();
+        in_flood.then(|| envelope::inspect(data, &self.floor).ok()).flatten()
     }
 
     /// The gossipsub id of a message (`proto/network.md`, "Messages"): the envelope's id for an
     /// envelope in the flood, [`other_id`] for anything else.
     pub(super) fn message_id(&self, message: &Message) -> MessageId {
         let Message { source: _, data, sequence_number: _, topic } = message;
-        let envelope = (*topic == self.flood)
-            .then(|| self.notes().id_of(data).or_else(|| EnvelopeId::of(data)))
-            .flatten();
+        // None is lent for an envelope of our own.
+        let envelope =
+            (*topic == self.flood).then(|| self.lent().or_else(|| EnvelopeId::of(data))).flatten();
         MessageId::new(&envelope.map_or_else(|| other_id(topic, data), |id| id.0))
     }
 
-    fn begin_frame(&self) {
-        self.notes().refused = 0;
+    /// Lends an id, until none is lent again.
+    fn lend(&self, id: Option<EnvelopeId>) {
+        *self.guard() = id;
     }
 
-    fn refused_in_frame(&self) -> u32 {
-        mem::take(&mut self.notes().refused)
+    fn lent(&self) -> Option<EnvelopeId> {
+        *self.guard()
     }
 
-    /// Whether a message that came in is handed on to gossipsub. Counts it if it is not.
-    fn admits(&self, topic: &TopicHash, data: &[u8]) -> bool {
-        let mut notes = self.notes();
-        // Its neighbour is parted with for these alone, so the rest of the frame costs nothing.
-        // None of it is remembered: others may bring the same.
-        let admitted = notes.refused < REFUSALS
-            // Nothing is carried in any other topic, our own of the signs of life included.
-            && *topic == self.flood
-            && notes.admit(data, &self.floor);
-        if !admitted {
-            notes.refused = notes.refused.saturating_add(1);
-        }
-        admitted
-    }
-
-    fn notes(&self) -> MutexGuard<'_, Notes> {
-        // Notes are true at every moment, so whoever panicked holding them left them good.
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn guard(&self) -> MutexGuard<'_, Option<EnvelopeId>> {
+        // Written in one step, so whoever panicked holding it left it good.
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -336,7 +297,7 @@ mod tests {
     }
 
     fn admits(inspector: &Inspector, topic: &str, data: &[u8]) -> bool {
-        inspector.admits(&TopicHash::from_raw(topic), data)
+        inspector.inspect(topic.as_bytes(), data).is_some()
     }
 
     /// H, 24 zeros and the nonce of an envelope: what its id is the Keccak-256 of.
@@ -350,9 +311,7 @@ mod tests {
         let bytes = envelope(b"an envelope");
         let own = EnvelopeId::of(&bytes).unwrap();
         assert_eq!(id(FLOOD, &bytes), own.0);
-        let inspector = inspector();
-        assert!(admits(&inspector, FLOOD, &bytes));
-        assert_eq!(inspector.message_id(&message(FLOOD, &bytes)).0, own.0, "the one lent, too");
+        assert_eq!(inspector().inspect(FLOOD.as_bytes(), &bytes), Some(own));
     }
 
     #[test]
@@ -371,11 +330,10 @@ mod tests {
         for data in [&block, &longer, &Vec::new()] {
             assert_ne!(id(FLOOD, data), own, "in the flood, {} bytes", data.len());
         }
-        // Nor after the envelope was looked at, when its id lies ready.
+        // Nor in another topic while the envelope's id is lent.
         let inspector = inspector();
-        assert!(admits(&inspector, FLOOD, &bytes));
+        inspector.lend(Some(EnvelopeId(own)));
         assert_ne!(inspector.message_id(&message(BEAT, &bytes)).0, own);
-        assert_ne!(inspector.message_id(&message(FLOOD, &longer)).0, own);
     }
 
     #[test]
@@ -404,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_node_refuses_is_refused_and_counted() {
+    fn what_every_node_refuses_is_refused() {
         let bytes = envelope(b"an envelope");
         let finished = |nonce| draft(b"an envelope").finish(WorkNonce(nonce)).1;
         let mut unpaid = (0..).map(finished);
@@ -423,42 +381,22 @@ mod tests {
         ];
         let inspector = inspector();
         for (topic, data) in bad {
-            inspector.begin_frame();
             assert!(!admits(&inspector, topic, &data), "{topic}, {} bytes", data.len());
             assert!(admits(&inspector, FLOOD, &bytes), "and what follows it is let through");
-            assert_eq!((inspector.refused_in_frame(), inspector.refused_in_frame()), (1, 0));
         }
     }
 
     #[test]
-    fn the_rest_of_a_frame_is_refused_unseen_once_its_neighbour_is_to_be_parted_with() {
+    fn an_id_that_is_lent_is_not_computed_again() {
         let (inspector, bytes) = (inspector(), envelope(b"an envelope"));
-        inspector.begin_frame();
-        for _ in 0..REFUSALS {
-            assert!(admits(&inspector, FLOOD, &bytes));
-            assert!(!admits(&inspector, "x", b""));
-        }
-        assert!(!admits(&inspector, FLOOD, &bytes));
-        assert_eq!(inspector.refused_in_frame(), REFUSALS + 1);
-        inspector.begin_frame();
-        assert!(admits(&inspector, FLOOD, &bytes), "another neighbour may bring it");
-    }
-
-    #[test]
-    fn one_copy_costs_one_digest_and_another_right_after_it_none() {
-        let (inspector, bytes) = (inspector(), envelope(b"an envelope"));
-        assert!(admits(&inspector, FLOOD, &bytes));
         // An id that no digest would give: whoever answers with it has computed none.
         let marked = EnvelopeId([9; 32]);
-        inspector.notes().id = Some(marked);
+        inspector.lend(Some(marked));
         assert_eq!(inspector.message_id(&message(FLOOD, &bytes)).0, marked.0);
-        assert!(admits(&inspector, FLOOD, &bytes));
-        assert_eq!(inspector.message_id(&message(FLOOD, &bytes)).0, marked.0);
-        let other = envelope(b"another");
+        inspector.lend(None);
         assert_eq!(
-            inspector.message_id(&message(FLOOD, &other)).0,
-            EnvelopeId::of(&other).unwrap().0,
-            "computed, because another was looked at last"
+            inspector.message_id(&message(FLOOD, &bytes)).0,
+            EnvelopeId::of(&bytes).unwrap().0
         );
     }
 
@@ -469,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn the_transform_hands_on_what_it_admits_unchanged() {
+    fn the_transform_hands_on_what_an_id_is_lent_for_unchanged_and_nothing_else() {
         let bytes = envelope(b"an envelope");
         let check = InboundCheck(Arc::new(inspector()));
         let raw = |topic: &str| RawMessage {
@@ -481,8 +419,9 @@ mod tests {
             key: None,
             validated: false,
         };
+        assert!(check.inbound_transform(raw(FLOOD)).is_err());
+        check.0.lend(EnvelopeId::of(&bytes));
         assert_eq!(check.inbound_transform(raw(FLOOD)).unwrap(), message(FLOOD, &bytes));
-        assert!(check.inbound_transform(raw(BEAT)).is_err());
         let sent = check.outbound_transform(&TopicHash::from_raw(FLOOD), bytes.clone());
         assert_eq!(sent.unwrap(), bytes);
     }
@@ -493,7 +432,6 @@ mod tests {
         let inspector = inspector();
         let seeds = [&b""[..], b"an envelope", &[7; 300]].map(envelope);
         each_case(&seeds, |data| {
-            inspector.begin_frame();
             let admitted = admits(&inspector, FLOOD, data);
             assert!(!admits(&inspector, BEAT, data));
             let (id, own) = (inspector.message_id(&message(FLOOD, data)).0, EnvelopeId::of(data));

@@ -24,6 +24,8 @@ mod address_range;
 mod behaviour;
 mod dialer;
 mod events;
+mod frame;
+mod gossip_link;
 mod inbound;
 mod muxer;
 mod peers;
@@ -267,7 +269,7 @@ impl Net {
 
     /// Gives an envelope of ours to the flood.
     pub fn publish(&mut self, bytes: Vec<u8>) -> PublishOutcome {
-        // Checked here, because gossipsub's own limit is far above it (`behaviour`, `FRAME`), and
+        // Checked here, because gossipsub's own limit is far above it (`frame::FRAME`), and
         // neighbours would count the envelope against us.
         if bytes.len() > MAX_ENVELOPE_SIZE {
             return PublishOutcome::TooLong;
