@@ -23,6 +23,7 @@ impl Trace {
     pub(super) fn note(&mut self, at: Millis, node: NodeIndex, input: &Input) {
         let kind: u64 = match input {
             Input::Gossip { id, .. } => u64::from_le_bytes(id.tail()),
+            Input::OffTime { expired, early } => expired ^ early ^ 0x5F00,
             Input::Mined { nonce, .. } => nonce.0,
             Input::Peers(peers) => peers.len() as u64 ^ 0xA5,
             Input::SyncRequest { id, .. } => id.0 ^ 0x5C00,

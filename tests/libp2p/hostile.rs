@@ -3,10 +3,13 @@
 use core::time::Duration;
 
 use tokio::time::Instant;
+use undertone::engine::env::UnixSeconds;
+use undertone::engine::envelope::{Draft, Floor, Lifetime, Topic};
+use undertone::engine::node::input::Input;
 use undertone::shell::net::{DisconnectReason, Net, NetEvent, PublishOutcome};
 
 use crate::attacker::{Attacker, Part, field};
-use crate::world::{TOPIC, accept, envelope, in_time, meet, node, place, settings};
+use crate::world::{FLOOR, MADE, TOPIC, accept, envelope, in_time, meet, node, place, settings};
 
 #[tokio::test]
 async fn whoever_reads_nothing_is_parted_with_and_nobody_else_is() {
@@ -156,4 +159,47 @@ async fn a_neighbour_is_read_at_a_bounded_rate() {
     let ids = field(3, &field(5, &field(1, &[7; 32]).repeat(7_000)));
     let units = ids.len().div_ceil(1_024) + 7_000 / 16;
     slow_down("ids not wanted", &vec![ids; (16_384 + 4_096) / units + 1]).await;
+}
+
+/// Messages with so many different envelopes made at this time.
+fn made_at(time: u64, count: u32) -> Vec<Part> {
+    let envelope = |number: u32| {
+        let content = number.to_be_bytes().to_vec();
+        let draft = Draft::new(UnixSeconds(time), Lifetime::Day, Topic([0; 4]), content);
+        draft.expect("a draft").mine(&Floor::new(FLOOR), 0).expect("a nonce").1
+    };
+    (0..count).map(|number| Part::Message(TOPIC.to_owned(), envelope(number))).collect()
+}
+
+#[tokio::test]
+async fn envelopes_at_the_wrong_time_leave_nothing_and_blame_nobody() {
+    const DAYS: u64 = 2 * 86_400;
+    let at = place();
+    let mut alone = settings();
+    alone.listen = vec![at.clone()];
+    let mut net = Net::new(alone).expect("a node");
+    let mut attacker = Attacker::new(&at, TOPIC);
+    for time in [MADE.0 - DAYS, MADE.0 + DAYS] {
+        for frame in made_at(time, 2_000).chunks(500) {
+            attacker.send(frame);
+        }
+    }
+    attacker.send(&made_at(MADE.0, 1));
+    let (mut good, mut left_out) = (0, (0, 0));
+    in_time("all to be dealt with", async {
+        while good == 0 || left_out != (2_000, 2_000) {
+            tokio::select! {
+                () = attacker.parted() => panic!("parted with"),
+                event = net.next() => match event {
+                    NetEvent::Engine(Input::OffTime { expired, early }) => {
+                        left_out = (left_out.0 + expired, left_out.1 + early);
+                    }
+                    NetEvent::Disconnected { why, .. } => panic!("blamed: {why:?}"),
+                    event => good += u32::from(accept(&mut net, event).is_some()),
+                },
+            }
+        }
+    })
+    .await;
+    assert_eq!(good, 1);
 }

@@ -25,6 +25,9 @@ pub(crate) const FLOOR: u8 = 0;
 /// The topic that goes with [`settings`].
 pub(crate) const TOPIC: &str = "/undertone/2/test/0";
 
+/// When the envelopes here are made, and the time it is.
+pub(crate) const MADE: UnixSeconds = UnixSeconds(1_700_000_000);
+
 /// A memory address nobody else in this process has.
 pub(crate) fn place() -> Multiaddr {
     static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -48,6 +51,7 @@ pub(crate) fn settings() -> NetSettings {
         farewell: Duration::from_millis(100),
         first_retry: Duration::from_millis(20),
         longest_retry: Duration::from_millis(200),
+        wall: || MADE,
     };
     settings
 }
@@ -62,8 +66,7 @@ pub(crate) fn node(place: &Multiaddr, peers: &[&Multiaddr]) -> Net {
 
 /// The envelope with this content that every node here lets through.
 pub(crate) fn envelope(content: &[u8]) -> Vec<u8> {
-    let made = UnixSeconds(1_700_000_000);
-    let draft = Draft::new(made, Lifetime::Day, Topic([0; 4]), content.to_vec()).expect("a draft");
+    let draft = Draft::new(MADE, Lifetime::Day, Topic([0; 4]), content.to_vec()).expect("a draft");
     draft.mine(&Floor::new(FLOOR), 0).expect("a nonce").1
 }
 

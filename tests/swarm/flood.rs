@@ -8,12 +8,14 @@ use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE};
 use undertone::engine::envelope::{
     CheckedEnvelope, Envelope, EnvelopeId, Lifetime, Topic, WorkNonce,
 };
+use undertone::engine::node::input::Input;
 use undertone::engine::price::{Share, Step};
 use undertone::engine::relay::pool::PoolBounds;
 use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng, Verdicts};
 
+use crate::duplex::{Alone, roomy};
 use crate::harness::{FLOOR, Town, settings};
 use crate::noise::{noise, noise_of};
 
@@ -303,4 +305,12 @@ fn bytes_that_are_not_an_envelope_are_rejected_and_leave_the_node_unchanged() {
     assert_eq!(town.world.machine(relay).verdicts(flooder), expected);
     assert!(held(&town, relay).is_empty());
     town.assert_sound();
+}
+
+#[test]
+fn envelopes_that_the_driver_left_out_for_their_times_are_counted() {
+    let mut relay = Alone::new(roomy(NodeRole::Relay));
+    relay.turn(Millis(0), Input::OffTime { expired: 3, early: 2 });
+    let counted = relay.node.status().validation;
+    assert_eq!((counted.ignored, counted.expired, counted.early), (5, 3, 2));
 }

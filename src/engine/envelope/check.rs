@@ -66,15 +66,26 @@ pub fn check_inspected(
     let (charge, priority) = rate(&id, bytes.len(), lifetime, floor)?;
     let Envelope { expiry, ttl: _, topic, data, nonce } = envelope;
     // After the work: an answer that depends on the clock is given only for what paid for it.
-    if expired(expiry, now) {
-        return Err(ValidationError::Expired);
-    }
-    // An envelope dated ahead would be held for longer than the life its work paid for.
-    if is_early(expiry, lifetime, now) {
-        return Err(ValidationError::TooFarInFuture);
+    if let Some(error) = off_time(expiry, lifetime, now) {
+        return Err(error);
     }
     let data = wire::data_range(bytes.len(), data.len());
     Ok(CheckedEnvelope { id, charge, priority, expiry, lifetime, topic, nonce, data, bytes })
+}
+
+/// Why the bytes that [`inspect`] admitted come at the wrong time; none if they come in time.
+#[must_use]
+pub fn untimely(bytes: &[u8], now: UnixSeconds) -> Option<ValidationError> {
+    let (envelope, lifetime) = read(bytes).ok()?;
+    off_time(envelope.expiry, lifetime, now)
+}
+
+fn off_time(expiry: UnixSeconds, lifetime: Lifetime, now: UnixSeconds) -> Option<ValidationError> {
+    if expired(expiry, now) {
+        return Some(ValidationError::Expired);
+    }
+    // An envelope dated ahead would be held for longer than the life its work paid for.
+    is_early(expiry, lifetime, now).then_some(ValidationError::TooFarInFuture)
 }
 
 /// Reads an envelope, and checks what costs no hash.

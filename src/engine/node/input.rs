@@ -19,6 +19,14 @@ pub enum Input {
         /// The envelope as it came.
         bytes: Vec<u8>,
     },
+    /// The driver left so many envelopes out, which came too late or too soon: they had paid for
+    /// an answer, and get none.
+    OffTime {
+        /// Past their time.
+        expired: u64,
+        /// Too far in the future.
+        early: u64,
+    },
     /// A search for work ended well.
     Mined {
         /// The envelope it was for.
@@ -62,6 +70,7 @@ pub enum Input {
 opaque_debug!(
     enum Input {
         Gossip,
+        OffTime,
         Mined,
         Peers,
         SyncRequest,

@@ -246,6 +246,7 @@ impl Machines<'_> {
     fn take_in(&mut self, turn: &mut Turn<'_, '_>, input: Input) {
         match input {
             Input::Gossip { from, id, bytes } => self.relay.on_gossip(turn, from, id, bytes),
+            Input::OffTime { expired, early } => self.relay.count_left_out(expired, early),
             Input::Mined { outgoing, nonce } => publisher::on_mined(turn, outgoing, nonce),
             Input::Peers(peers) => self.on_neighbours(turn, peers),
             Input::SyncRequest { from, id, bytes } => {

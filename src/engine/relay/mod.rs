@@ -308,6 +308,14 @@ impl Relay {
         self.report_validation(turn, from, id, error.acceptance());
     }
 
+    /// Counts envelopes that the driver left out because of their times.
+    pub(in crate::engine) const fn count_left_out(&mut self, expired: u64, early: u64) {
+        self.stats.expired = self.stats.expired.saturating_add(expired);
+        self.stats.early = self.stats.early.saturating_add(early);
+        let ignored = expired.saturating_add(early);
+        self.stats.ignored = self.stats.ignored.saturating_add(ignored);
+    }
+
     /// Counts envelopes that came too late or too soon: many of them say that a clock is wrong.
     fn count_off_time(&mut self, error: ValidationError) {
         match error {

@@ -27,6 +27,7 @@ use libp2p::{
 use crate::engine::envelope::Floor;
 
 use super::NetError;
+use super::admissions::KEPT;
 use super::frame::FRAME;
 use super::inbound::{CheckedGossip, Gossipsub, InboundCheck, Inspector};
 use super::request_response::{SyncBehaviour, sync_behaviour};
@@ -53,7 +54,7 @@ impl Protocols {
         names: &ProtocolNames,
         settings: &NetSettings,
     ) -> Result<Self, NetError> {
-        let NetSettings { limits, pace, transport, .. } = settings;
+        let NetSettings { limits, pace, .. } = settings;
         let lan = match settings.lan {
             LanDiscovery::Off => None,
             LanDiscovery::On => Some(
@@ -69,7 +70,7 @@ impl Protocols {
             identify: identify::Behaviour::new(identity_card(key)),
             ping: ping::Behaviour::new(ping::Config::new()),
             sync: sync_behaviour(names, limits, pace)?,
-            gossip: gossip(names, Floor::new(settings.floor_bits), *transport)?,
+            gossip: gossip(names, settings)?,
         })
     }
 }
@@ -88,10 +89,6 @@ const MESH_HIGH: usize = 12;
 /// The most ids announced or asked for in one frame. Half of what is handed on of a frame that
 /// comes in ([`frame`](super::frame)).
 const CONTROL_IDS: usize = 500;
-
-/// The time for which an id is remembered as seen. Longer than any path through the flood and than
-/// the three seconds ids are announced for; the engine's pool recognises later copies.
-const SEEN: Duration = Duration::from_secs(600);
 
 /// Connections between the same two nodes. Two, because both may dial at the same moment.
 const PER_PEER: u32 = 2;
@@ -116,12 +113,9 @@ fn identity_card(key: &identity::Keypair) -> identify::Config {
         .with_cache_size(0)
 }
 
-fn gossip(
-    names: &ProtocolNames,
-    floor: Floor,
-    transport: Transport,
-) -> Result<CheckedGossip, NetError> {
-    let inspector = Arc::new(Inspector::new(names.flood.hash(), floor));
+fn gossip(names: &ProtocolNames, settings: &NetSettings) -> Result<CheckedGossip, NetError> {
+    let floor = Floor::new(settings.floor_bits);
+    let inspector = Arc::new(Inspector::new(names.flood.hash(), floor, settings.pace.wall));
     let config = gossip_config(names, Arc::clone(&inspector))
         .map_err(|error| NetError::Protocol(error.to_string()))?;
     let ours = [names.flood.hash(), names.heartbeat.hash()].into_iter().collect();
@@ -132,7 +126,9 @@ fn gossip(
         InboundCheck(Arc::clone(&inspector)),
     )
     .map_err(|error| NetError::Protocol(error.to_owned()))?;
-    gossip.with_peer_score(scores(names, transport), thresholds()).map_err(NetError::Protocol)?;
+    gossip
+        .with_peer_score(scores(names, settings.transport), thresholds())
+        .map_err(NetError::Protocol)?;
     gossip.subscribe(&names.flood).map_err(|error| NetError::Protocol(error.to_string()))?;
     Ok(CheckedGossip::new(gossip, inspector))
 }
@@ -147,7 +143,7 @@ fn gossip_config(
         .validate_messages()
         // Without author and sequence number the default id would be one for all messages.
         .message_id_fn(move |message| inspector.message_id(message))
-        .duplicate_cache_time(SEEN)
+        .duplicate_cache_time(KEPT)
         // Forwarders send whole messages to their mesh alone, so a node that publishes to more than
         // the mesh is seen to be the author.
         .flood_publish(false)

@@ -235,6 +235,7 @@ mod tests {
         farewell: Duration::from_secs(1),
         first_retry: Duration::from_secs(1),
         longest_retry: Duration::from_secs(60),
+        wall: crate::shell::os::clock::wall,
     };
 
     fn address(number: u64) -> Multiaddr {

@@ -18,7 +18,7 @@ use crate::engine::id::{Neighbour, NeighbourId};
 
 use super::behaviour::{GRAYLIST, ProtocolsEvent};
 use super::dialer::{self, AddressOrigin};
-use super::inbound::GossipEvent;
+use super::inbound::{GossipEvent, OffTime};
 use super::muxer::LinkError;
 use super::peers::{OverdueReason, REFUSALS};
 use super::{DialFailure, DisconnectReason, Net, NetEvent};
@@ -105,6 +105,11 @@ impl Net {
         // must not be taken for silent, or going on would begin without any.
         if gap > self.pace.heartbeat {
             self.peers.forgive(gap);
+        }
+        let OffTime { expired, early } = self.swarm.behaviour_mut().gossip.take_off_time();
+        if expired > 0 || early > 0 {
+            let input = Input::OffTime { expired, early };
+            self.ready.push_back(NetEvent::Engine(input));
         }
         self.disconnect_overdue(now);
         self.disconnect_outscored();

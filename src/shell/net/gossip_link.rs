@@ -32,7 +32,7 @@ use crate::engine::envelope::EnvelopeId;
 use crate::engine::secret::opaque_debug;
 
 use super::frame::{self, Breach, Sifted};
-use super::inbound::{Gossipsub, Inspector};
+use super::inbound::{Gossipsub, Inspector, Look, OffTime};
 use super::peers::REFUSALS;
 
 /// Work that one neighbour may cause a second: 1,300 usual envelopes, 85 times the default line. A
@@ -71,15 +71,20 @@ pub(super) enum FromLink {
         /// The envelope's id.
         id: EnvelopeId,
     },
-    /// The neighbour brought so many messages that every node refuses, at least 1.
-    Refused(u32),
+    /// What was left out of a frame.
+    Left {
+        /// Messages that every node refuses.
+        refused: u32,
+        /// Envelopes at the wrong time.
+        off_time: OffTime,
+    },
 }
 
 opaque_debug!(
     enum FromLink {
         Protocol,
         Envelope,
-        Refused,
+        Left,
     }
 );
 
@@ -111,6 +116,7 @@ struct Current {
     frame: BytesMut,
     messages: VecDeque<core::ops::Range<usize>>,
     refused: u32,
+    off_time: OffTime,
 }
 
 /// What looking further has come to.
@@ -148,7 +154,7 @@ impl GossipLink {
         self.is_over = true;
         self.inbound = None;
         // As many as part with it at once: no honest program writes such a frame by accident.
-        Outcome::Told(FromLink::Refused(REFUSALS))
+        Outcome::Told(FromLink::Left { refused: REFUSALS, off_time: OffTime::default() })
     }
 
     /// Looks at what has come, until there is something to tell.
@@ -178,7 +184,12 @@ impl GossipLink {
         };
         self.work.charge(work, Instant::now());
         if !messages.is_empty() {
-            inbound.current = Some(Current { frame, messages: messages.into(), refused: 0 });
+            inbound.current = Some(Current {
+                frame,
+                messages: messages.into(),
+                refused: 0,
+                off_time: OffTime::default(),
+            });
         }
         if rest.is_empty() {
             return Outcome::Turn;
@@ -224,18 +235,26 @@ impl Inbound {
         for _ in 0..TURN {
             let Some(current) = &mut self.current else { return Ok(Outcome::Turn) };
             let Some(place) = current.messages.pop_front() else {
-                let refused = current.refused;
+                let (refused, off_time) = (current.refused, current.off_time);
                 self.current = None;
-                return Ok(match refused {
-                    0 => Outcome::Turn,
-                    count => Outcome::Told(FromLink::Refused(count)),
-                });
+                if refused == 0 && off_time == OffTime::default() {
+                    return Ok(Outcome::Turn);
+                }
+                return Ok(Outcome::Told(FromLink::Left { refused, off_time }));
             };
             let said = frame::message(current.frame.get(place).ok_or(Breach)?)?;
-            let admitted = said.is_anonymous.then(|| inspector.inspect(said.topic, said.data));
-            if let Some(id) = admitted.flatten() {
-                let event = (self.decode)(&frame::alone(&said)).ok_or(Breach)?;
-                return Ok(Outcome::Told(FromLink::Envelope { event, id }));
+            if said.is_anonymous {
+                match inspector.look(said.topic, said.data) {
+                    Look::Admitted(id) => {
+                        let event = (self.decode)(&frame::alone(&said)).ok_or(Breach)?;
+                        return Ok(Outcome::Told(FromLink::Envelope { event, id }));
+                    }
+                    Look::OffTime(why) => {
+                        current.off_time.count(why);
+                        continue;
+                    }
+                    Look::Refused => {}
+                }
             }
             current.refused += 1;
             // Its neighbour is parted with for these alone, so the rest of the frame costs nothing.
@@ -374,7 +393,7 @@ mod tests {
 
     #[test]
     fn debug_of_what_a_connection_tells_shows_its_kind_alone() {
-        let told = FromLink::Refused(3);
-        assert_eq!(format!("{told:?}"), "FromLink::Refused");
+        let told = FromLink::Left { refused: 3, off_time: OffTime::default() };
+        assert_eq!(format!("{told:?}"), "FromLink::Left");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Gossipsub computes the id of each message and remembers it as seen, in whatever topic it came,
 //! and only then hands the message up. Without this module whoever says an envelope's bytes first,
-//! under another topic, would cut it off: for ten minutes each honest copy would be a duplicate. An
+//! under another topic, would cut it off: for two minutes each honest copy would be a duplicate. An
 //! envelope that the engine rejects would be as bad, because each honest copy after it would count
 //! against its carrier. So a foreign topic, and bytes that [`envelope::inspect`] refuses, are
 //! refused where they come in, by the connection that brought them ([`super::gossip_link`]), with
@@ -32,10 +32,13 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId};
 use sha3::{Digest as _, Sha3_256};
+use tokio::time::Instant;
 
-use crate::engine::envelope::{self, EnvelopeId, Floor};
+use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::{self, EnvelopeId, Floor, ValidationError};
 use crate::engine::secret::opaque_debug;
 
+use super::admissions::{Admissions, MOST};
 use super::gossip_link::{FromLink, GossipLink};
 
 /// Gossipsub that takes part in our two topics alone, and refuses what every node refuses.
@@ -48,6 +51,9 @@ pub(super) struct CheckedGossip {
     /// What is not reported yet, by neighbour: one entry each, so no more than there are
     /// connections. The swarm polls between nearly all frames.
     refused: BTreeMap<PeerId, u32>,
+    /// What came at the wrong time and is not reported yet.
+    off_time: OffTime,
+    admissions: Admissions,
 }
 
 /// What [`CheckedGossip`] tells.
@@ -72,8 +78,44 @@ opaque_debug!(
 
 impl CheckedGossip {
     /// Puts `gossip`, whose transform and id function are of this `inspector`, under count.
-    pub(super) const fn new(gossip: Gossipsub, inspector: Arc<Inspector>) -> Self {
-        Self { gossip, inspector, refused: BTreeMap::new() }
+    pub(super) fn new(gossip: Gossipsub, inspector: Arc<Inspector>) -> Self {
+        Self {
+            gossip,
+            inspector,
+            refused: BTreeMap::new(),
+            off_time: OffTime::default(),
+            admissions: Admissions::new(MOST),
+        }
+    }
+
+    /// What came at the wrong time since this was asked last.
+    pub(super) fn take_off_time(&mut self) -> OffTime {
+        core::mem::take(&mut self.off_time)
+    }
+}
+
+/// Envelopes that came at the wrong time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct OffTime {
+    /// Past their time.
+    pub(super) expired: u64,
+    /// Too far in the future.
+    pub(super) early: u64,
+}
+
+impl OffTime {
+    /// Counts one refused for this reason.
+    pub(super) const fn count(&mut self, why: ValidationError) {
+        if matches!(why, ValidationError::TooFarInFuture) {
+            self.early += 1;
+        } else {
+            self.expired += 1;
+        }
+    }
+
+    const fn add(&mut self, other: Self) {
+        self.expired = self.expired.saturating_add(other.expired);
+        self.early = self.early.saturating_add(other.early);
     }
 }
 
@@ -155,13 +197,18 @@ impl NetworkBehaviour for CheckedGossip {
                 self.gossip.on_connection_handler_event(peer, connection, event);
             }
             FromLink::Envelope { event, id } => {
-                self.inspector.lend(Some(id));
-                self.gossip.on_connection_handler_event(peer, connection, event);
-                self.inspector.lend(None);
+                if self.admissions.admit(peer, id, Instant::now()) {
+                    self.inspector.lend(Some(id));
+                    self.gossip.on_connection_handler_event(peer, connection, event);
+                    self.inspector.lend(None);
+                }
             }
-            FromLink::Refused(count) => {
-                let refused = self.refused.entry(peer).or_default();
-                *refused = refused.saturating_add(count);
+            FromLink::Left { refused, off_time } => {
+                if refused > 0 {
+                    let count = self.refused.entry(peer).or_default();
+                    *count = count.saturating_add(refused);
+                }
+                self.off_time.add(off_time);
             }
         }
     }
@@ -200,22 +247,27 @@ impl DataTransform for InboundCheck {
 pub(super) struct Inspector {
     flood: TopicHash,
     floor: Floor,
+    wall: fn() -> UnixSeconds,
     /// The id of the message that gossipsub is handed at this moment. The transform and the id
     /// function are called with shared references, one after the other.
     lent: Mutex<Option<EnvelopeId>>,
 }
 
 impl Inspector {
-    /// Looks at messages for a network with this topic and floor.
-    pub(super) fn new(flood: TopicHash, floor: Floor) -> Self {
-        Self { flood, floor, lent: Mutex::default() }
+    /// Looks at messages for a network with this topic and floor, by this clock.
+    pub(super) fn new(flood: TopicHash, floor: Floor, wall: fn() -> UnixSeconds) -> Self {
+        Self { flood, floor, wall, lent: Mutex::default() }
     }
 
-    /// The id of a message that is one that nodes carry; none for any other.
-    pub(super) fn inspect(&self, topic: &[u8], data: &[u8]) -> Option<EnvelopeId> {
+    /// What is to be done with a message.
+    pub(super) fn look(&self, topic: &[u8], data: &[u8]) -> Look {
         // Nothing is carried in any other topic, our own of the signs of life included.
-        let in_flood = topic == self.flood.as_str().as_bytes();
-        in_flood.then(|| envelope::inspect(data, &self.floor).ok()).flatten()
+        if topic != self.flood.as_str().as_bytes() {
+            return Look::Refused;
+        }
+        let Ok(id) = envelope::inspect(data, &self.floor) else { return Look::Refused };
+        // After the work: what our clock says is told only to those who paid for it.
+        envelope::untimely(data, (self.wall)()).map_or(Look::Admitted(id), Look::OffTime)
     }
 
     /// The gossipsub id of a message (`proto/network.md`, "Messages"): the envelope's id for an
@@ -242,6 +294,26 @@ impl Inspector {
         self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What is to be done with a message.
+#[derive(Clone, Copy)]
+pub(super) enum Look {
+    /// It is an envelope in the flood with this id, in time: gossipsub gets it.
+    Admitted(EnvelopeId),
+    /// It is one, at the wrong time. It is left out and not remembered, and nobody is blamed: work
+    /// does not go stale, so expired envelopes cost whoever recorded them nothing.
+    OffTime(ValidationError),
+    /// No node carries it.
+    Refused,
+}
+
+opaque_debug!(
+    enum Look {
+        Admitted,
+        OffTime,
+        Refused,
+    }
+);
 
 /// The id of a message that is no envelope in the flood: SHA3-256(length of the topic | topic |
 /// length of the data | its first 64 bytes), lengths as u32, little-endian.
@@ -274,13 +346,14 @@ mod tests {
     const FLOOD: &str = "/undertone/2/main/8";
     const BEAT: &str = "/undertone/2/main/8/beat";
     const FLOOR: Floor = Floor::new(8);
+    const NOW: u64 = 1_700_000_000;
 
     fn inspector() -> Inspector {
-        Inspector::new(TopicHash::from_raw(FLOOD), FLOOR)
+        Inspector::new(TopicHash::from_raw(FLOOD), FLOOR, || UnixSeconds(NOW))
     }
 
     fn draft(data: &[u8]) -> Draft {
-        Draft::new(UnixSeconds(1_700_000_000), Lifetime::Day, Topic([7; 4]), data.to_vec()).unwrap()
+        Draft::new(UnixSeconds(NOW), Lifetime::Day, Topic([7; 4]), data.to_vec()).unwrap()
     }
 
     fn envelope(data: &[u8]) -> Vec<u8> {
@@ -297,7 +370,7 @@ mod tests {
     }
 
     fn admits(inspector: &Inspector, topic: &str, data: &[u8]) -> bool {
-        inspector.inspect(topic.as_bytes(), data).is_some()
+        matches!(inspector.look(topic.as_bytes(), data), Look::Admitted(_))
     }
 
     /// H, 24 zeros and the nonce of an envelope: what its id is the Keccak-256 of.
@@ -311,7 +384,8 @@ mod tests {
         let bytes = envelope(b"an envelope");
         let own = EnvelopeId::of(&bytes).unwrap();
         assert_eq!(id(FLOOD, &bytes), own.0);
-        assert_eq!(inspector().inspect(FLOOD.as_bytes(), &bytes), Some(own));
+        let look = inspector().look(FLOOD.as_bytes(), &bytes);
+        assert!(matches!(look, Look::Admitted(id) if id == own), "{look:?}");
     }
 
     #[test]
@@ -341,7 +415,7 @@ mod tests {
         let vectors = include_str!("../../../tests/vectors/envelope.json");
         let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
         let flood = vectors["flood_topic"].as_str().unwrap();
-        let inspector = Inspector::new(TopicHash::from_raw(flood), FLOOR);
+        let inspector = Inspector::new(TopicHash::from_raw(flood), FLOOR, || UnixSeconds(NOW));
         let messages = vectors["message_ids"].as_array().unwrap();
         assert!(messages.len() > 10, "{}", messages.len());
         for vector in messages {
@@ -387,6 +461,35 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_at_the_wrong_time_is_told_from_what_is_refused_once_its_work_is_shown() {
+        let at = |now| {
+            let flood = TopicHash::from_raw(FLOOD);
+            match now {
+                Now::Before => Inspector::new(flood, FLOOR, || UnixSeconds(NOW - 90_000)),
+                Now::After => Inspector::new(flood, FLOOR, || UnixSeconds(NOW + 180_000)),
+            }
+        };
+        let bytes = envelope(b"an envelope");
+        let spoiled = [bytes.as_slice(), &[0]].concat();
+        for (now, error) in
+            [(Now::Before, ValidationError::TooFarInFuture), (Now::After, ValidationError::Expired)]
+        {
+            let look = at(now).look(FLOOD.as_bytes(), &bytes);
+            assert!(matches!(look, Look::OffTime(why) if why == error), "{look:?}");
+            let look = at(now).look(FLOOD.as_bytes(), &spoiled);
+            assert!(matches!(look, Look::Refused), "{look:?}");
+            let look = at(now).look(BEAT.as_bytes(), &bytes);
+            assert!(matches!(look, Look::Refused), "{look:?}");
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    enum Now {
+        Before,
+        After,
+    }
+
+    #[test]
     fn an_id_that_is_lent_is_not_computed_again() {
         let (inspector, bytes) = (inspector(), envelope(b"an envelope"));
         // An id that no digest would give: whoever answers with it has computed none.
@@ -404,6 +507,7 @@ mod tests {
     fn debug_of_an_event_shows_neither_neighbour_nor_message() {
         let refused = GossipEvent::Refused { peer: PeerId::random(), count: 3 };
         assert_eq!(format!("{refused:?}"), "GossipEvent::Refused");
+        assert_eq!(format!("{:?}", Look::Refused), "Look::Refused");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::engine::secret::opaque_debug;
 use crate::shell::os::io_words::io_words;
 
 mod address_range;
+mod admissions;
 mod behaviour;
 mod dialer;
 mod events;
@@ -75,7 +76,8 @@ pub enum NetEvent {
     /// other neighbours, a request to catch up ([`Net::sync_respond`]) or the response to one of
     /// ours.
     ///
-    /// Envelopes are what [`envelope::inspect`](crate::engine::envelope::inspect) admits, requests 1 to `LONGEST_REQUEST` and
+    /// Envelopes are what [`envelope::inspect`](crate::engine::envelope::inspect) admits and
+    /// [`envelope::untimely`](crate::engine::envelope::untimely) finds nothing against, requests 1 to `LONGEST_REQUEST` and
     /// responses 1 to `LONGEST_RESPONSE`.
     Engine(Input),
     /// Others can reach us here. Without our transport key, so that it is good after a restart.
@@ -179,7 +181,7 @@ pub enum PublishOutcome {
     /// No neighbour to send it to; nothing was done. Try again when [`Input::Peers`] comes.
     NoPeers,
     /// The send queues of all neighbours are full. Gossipsub announces its id to some of them
-    /// later; publishing it again has no effect for ten minutes.
+    /// later; publishing it again has no effect for two minutes.
     Congested,
     /// Longer than any neighbour would take.
     TooLong,

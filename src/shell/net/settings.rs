@@ -7,7 +7,9 @@ use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
 
+use crate::engine::env::UnixSeconds;
 use crate::engine::secret::opaque_debug;
+use crate::shell::os::clock;
 use libp2p::{Multiaddr, gossipsub};
 
 /// Everything [`super::Net`] needs to know at its start.
@@ -30,7 +32,7 @@ pub struct NetSettings {
     pub transport: Transport,
     /// The most of the machine's resources that the network takes.
     pub limits: NetLimits,
-    /// Intervals and timeouts.
+    /// Intervals and timeouts, and the clock.
     pub pace: NetTiming,
 }
 
@@ -153,7 +155,7 @@ impl Default for NetLimits {
     }
 }
 
-/// Intervals and timeouts. Tests alone shorten them.
+/// Intervals and timeouts, which tests alone shorten, and the clock, which they set.
 #[derive(Clone, Copy, Debug)]
 pub struct NetTiming {
     /// The interval at which overdue neighbours are disconnected and due addresses dialled.
@@ -174,6 +176,8 @@ pub struct NetTiming {
     pub first_retry: Duration,
     /// The longest wait between two dials.
     pub longest_retry: Duration,
+    /// The wall clock, by which envelopes come in time or not.
+    pub wall: fn() -> UnixSeconds,
 }
 
 impl Default for NetTiming {
@@ -197,6 +201,7 @@ impl Default for NetTiming {
             first_retry: Duration::from_secs(1),
             // Often enough to be found the same evening, seldom enough to be no burden. A guess.
             longest_retry: Duration::from_secs(300),
+            wall: clock::wall,
         }
     }
 }

@@ -71,7 +71,7 @@ pub const PLACE: usize = BLOCK + ENTRY_OVERHEAD;
 /// Ids remembered of envelopes that are not held: for each share those that had no room, and those
 /// that the line had no time for.
 ///
-/// A guess: more than the line passes on in the ten minutes for which gossipsub remembers by
+/// A guess: more than the line passes on in the two minutes for which gossipsub remembers by
 /// itself; some 10 MB each when full. A full memory forgets the lowest ranked and turns away those
 /// that rank below all it holds. So a forgotten envelope is passed on a second time only if it
 /// comes again after better ones have expired.
