@@ -5,11 +5,14 @@ use core::time::Duration;
 use tokio::time::Instant;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::{Draft, Floor, Lifetime, Topic};
+use undertone::engine::id::NeighbourId;
 use undertone::engine::node::input::Input;
-use undertone::shell::net::{DisconnectReason, Net, NetEvent, PublishOutcome};
+use undertone::shell::net::{DisconnectReason, Multiaddr, Net, NetEvent, PublishOutcome};
 
 use crate::attacker::{Attacker, Part, field};
-use crate::world::{FLOOR, MADE, TOPIC, accept, envelope, in_time, meet, node, place, settings};
+use crate::world::{
+    DEADLINE, FLOOR, MADE, TOPIC, accept, envelope, id, in_time, meet, node, place, settings,
+};
 
 #[tokio::test]
 async fn whoever_reads_nothing_is_parted_with_and_nobody_else_is() {
@@ -202,4 +205,126 @@ async fn envelopes_at_the_wrong_time_leave_nothing_and_blame_nobody() {
     })
     .await;
     assert_eq!(good, 1);
+}
+
+/// A hub with an honest neighbour and then this one.
+async fn between(attacker: impl FnOnce(&Multiaddr) -> Attacker) -> (Net, Net, Attacker) {
+    let at = place();
+    let mut hub = settings();
+    hub.listen = vec![at.clone()];
+    // Whoever takes nothing is not parted with for that here.
+    hub.pace.stall = 2 * DEADLINE;
+    let mut nets = [Net::new(hub).expect("a node"), node(&place(), &[&at])];
+    meet(&mut nets, &[1, 1]).await;
+    let mut attacker = attacker(&at);
+    tokio::select! {
+        () = meet(&mut nets, &[2, 1]) => {}
+        () = attacker.parted() => panic!("parted with before it did anything"),
+    }
+    let [hub, honest] = nets;
+    (hub, honest, attacker)
+}
+
+const HONEST: NeighbourId = NeighbourId(0);
+const ATTACKER: NeighbourId = NeighbourId(1);
+
+#[tokio::test]
+async fn whoever_is_far_behind_leaves_the_mesh_and_keeps_its_link() {
+    let (mut hub, mut honest, mut deaf) = between(|at| Attacker::deaf(at, TOPIC)).await;
+    assert!(hub.is_in_mesh(ATTACKER) && hub.is_in_mesh(HONEST));
+    let (mut sent, mut heard) = (0_u32, 0);
+    in_time("it to leave the mesh", async {
+        while hub.is_in_mesh(ATTACKER) {
+            // One after the other: an honest neighbour has time to take each.
+            if heard == sent {
+                let bytes = envelope(&[&sent.to_be_bytes()[..], &[7; 30_000]].concat());
+                assert_eq!(hub.publish(bytes), PublishOutcome::Sent);
+                sent += 1;
+            }
+            tokio::select! {
+                event = hub.next() => if let NetEvent::Disconnected { why, .. } = event {
+                    panic!("parted with: {why:?}");
+                },
+                () = deaf.parted() => panic!("parted with"),
+                event = honest.next() => heard += u32::from(accept(&mut honest, event).is_some()),
+            }
+            assert!(hub.is_in_mesh(HONEST), "an honest neighbour is put out of the mesh");
+        }
+    })
+    .await;
+    assert_eq!((hub.peers(), honest.peers()), (2, 1));
+}
+
+#[tokio::test]
+async fn no_more_than_256_envelopes_wait_for_a_neighbour() {
+    let (at, there) = (place(), place());
+    let mut nets = [node(&at, &[&there]), node(&there, &[])];
+    meet(&mut nets, &[1, 1]).await;
+    // Nothing is driven meanwhile, so nothing is taken out.
+    let said = |number: u16| envelope(&number.to_be_bytes());
+    for number in 0..256 {
+        assert_eq!(nets[0].publish(said(number)), PublishOutcome::Sent, "{number}");
+    }
+    assert_eq!(nets[0].publish(said(256)), PublishOutcome::Congested);
+}
+
+#[tokio::test]
+async fn asking_three_times_for_an_envelope_brings_one_copy() {
+    let [first, second] = [[1; 500], [2; 500]];
+    let (mut hub, mut honest, mut asker) = between(|at| Attacker::listening(at, TOPIC)).await;
+    // Out of the mesh nothing comes but what is asked for.
+    asker.send(&[Part::prune(TOPIC)]);
+    asker.send(&[Part::Message(TOPIC.to_owned(), envelope(b"pruned"))]);
+    let (mut heard, mut step) = (Vec::new(), 0);
+    let copies = |heard: &[u8], of: &[u8]| heard.windows(of.len()).filter(|&at| at == of).count();
+    in_time("the second envelope", async {
+        while copies(&heard, &second) == 0 {
+            tokio::select! {
+                more = asker.hear() => heard.extend(more),
+                event = honest.next() => drop(accept(&mut honest, event)),
+                event = hub.next() => {
+                    let Some(content) = accept(&mut hub, event) else { continue };
+                    match step {
+                        0 => assert_eq!(honest.publish(envelope(&first)), PublishOutcome::Sent),
+                        1 => {
+                            (0..3).for_each(|_| asker.send(&[Part::want(id(&content))]));
+                            assert_eq!(honest.publish(envelope(&second)), PublishOutcome::Sent);
+                        }
+                        _ => asker.send(&[Part::want(id(&content))]),
+                    }
+                    step += 1;
+                }
+            }
+        }
+    })
+    .await;
+    assert_eq!(copies(&heard, &first), 1);
+}
+
+#[tokio::test]
+async fn whoever_ends_every_stream_of_gossip_is_parted_with() {
+    let (mut hub, mut honest, mut attacker) = between(|at| Attacker::hanging_up(at, TOPIC)).await;
+    let said = |number: u32| envelope(&number.to_be_bytes());
+    let (mut number, mut parted) = (0, Vec::new());
+    attacker.send(&[Part::Message(TOPIC.to_owned(), said(number))]);
+    in_time("the parting", async {
+        while parted.is_empty() {
+            tokio::select! {
+                event = hub.next() => match event {
+                    NetEvent::Disconnected { why, .. } => parted.push(why),
+                    // Each of its own makes the hub write one to it, on a stream that it ends.
+                    event => if accept(&mut hub, event).is_some() {
+                        number += 2;
+                        hub.publish(said(number + 1));
+                        attacker.send(&[Part::Message(TOPIC.to_owned(), said(number))]);
+                    },
+                },
+                event = honest.next() => drop(accept(&mut honest, event)),
+                () = attacker.parted() => {}
+            }
+        }
+    })
+    .await;
+    assert_eq!(parted, [DisconnectReason::Silent]);
+    assert_eq!((hub.peers(), honest.peers()), (1, 1));
 }

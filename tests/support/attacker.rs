@@ -27,30 +27,43 @@ pub(crate) struct Attacker {
     frames: mpsc::Sender<Vec<u8>>,
     /// What goes out on the stream, until there is one.
     unopened: Option<mpsc::Receiver<Vec<u8>>>,
+    /// What came in, if it is kept.
+    heard: mpsc::Receiver<Vec<u8>>,
 }
 
 impl Attacker {
     /// Dials the node at this address under a fresh key, and joins this topic there.
     pub(crate) fn new(node: &Multiaddr, topic: &str) -> Self {
-        Self::with(node, topic, Frames::default())
+        Self::with(node, topic, Ear::Open)
     }
 
     /// As [`Self::new`], and reads nothing of what the node writes on its gossip stream.
     pub(crate) fn deaf(node: &Multiaddr, topic: &str) -> Self {
-        Self::with(node, topic, Frames { is_deaf: true })
+        Self::with(node, topic, Ear::Deaf)
     }
 
-    fn with(node: &Multiaddr, topic: &str, frames: Frames) -> Self {
+    /// As [`Self::new`], and ends each stream on which the node begins to write gossip.
+    pub(crate) fn hanging_up(node: &Multiaddr, topic: &str) -> Self {
+        Self::with(node, topic, Ear::HangsUp)
+    }
+
+    /// As [`Self::new`], and keeps what the node writes on its gossip stream for [`Self::hear`].
+    pub(crate) fn listening(node: &Multiaddr, topic: &str) -> Self {
+        Self::with(node, topic, Ear::Keeps)
+    }
+
+    fn with(node: &Multiaddr, topic: &str, ear: Ear) -> Self {
+        let (hears, heard) = mpsc::channel(FRAMES);
         let key = identity::Keypair::generate_ed25519();
         let protocols = [(StreamProtocol::new("/meshsub/1.1.0"), ProtocolSupport::Full)];
         let config = Config::default().with_request_timeout(EVER);
-        let gossip = Behaviour::with_codec(frames, protocols, config);
+        let gossip = Behaviour::with_codec(Frames { ear, hears }, protocols, config);
         let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(EVER);
         let transport = transport(&key);
         let mut swarm = Swarm::new(transport, gossip, key.public().to_peer_id(), config);
         swarm.dial(node.clone()).expect("a dial");
         let (frames, unopened) = mpsc::channel(FRAMES);
-        let attacker = Self { swarm, frames, unopened: Some(unopened) };
+        let attacker = Self { swarm, frames, unopened: Some(unopened), heard };
         attacker.send(&[Part::Join(topic.to_owned())]);
         attacker
     }
@@ -85,6 +98,20 @@ impl Attacker {
                 SwarmEvent::ConnectionEstablished { peer_id, .. } => self.open(peer_id),
                 SwarmEvent::ConnectionClosed { .. } => return,
                 _ => {}
+            }
+        }
+    }
+
+    /// Goes on until the node writes something: what that is, as far as it has come.
+    pub(crate) async fn hear(&mut self) -> Vec<u8> {
+        loop {
+            tokio::select! {
+                Some(heard) = self.heard.recv() => return heard,
+                event = self.swarm.select_next_some() => match event {
+                    SwarmEvent::ConnectionEstablished { peer_id, .. } => self.open(peer_id),
+                    SwarmEvent::ConnectionClosed { .. } => panic!("parted with"),
+                    _ => {}
+                }
             }
         }
     }
@@ -128,11 +155,24 @@ fn transport(key: &identity::Keypair) -> Boxed<(PeerId, StreamMuxerBox)> {
         .boxed()
 }
 
-/// Writes frames for as long as there are any, and reads whatever comes.
-#[derive(Clone, Default)]
+/// Writes frames for as long as there are any, and reads as its ear does.
+#[derive(Clone)]
 struct Frames {
-    /// Reads nothing instead.
-    is_deaf: bool,
+    ear: Ear,
+    hears: mpsc::Sender<Vec<u8>>,
+}
+
+/// What becomes of what the node writes.
+#[derive(Clone, Copy)]
+enum Ear {
+    /// It is read, whatever it is.
+    Open,
+    /// It is not read.
+    Deaf,
+    /// The stream is ended.
+    HangsUp,
+    /// It is read and kept.
+    Keeps,
 }
 
 impl Codec for Frames {
@@ -144,12 +184,22 @@ impl Codec for Frames {
     where
         T: AsyncRead + Unpin + Send,
     {
-        if self.is_deaf {
-            core::future::pending::<()>().await;
+        match self.ear {
+            Ear::Open | Ear::Keeps => {}
+            Ear::Deaf => core::future::pending().await,
+            Ear::HangsUp => return Err(io::ErrorKind::ConnectionAborted.into()),
         }
         let mut some = [0; 4_096];
-        while io.read(&mut some).await? > 0 {}
-        Err(io::ErrorKind::UnexpectedEof.into())
+        loop {
+            let read = io.read(&mut some).await?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if matches!(self.ear, Ear::Keeps) {
+                // Nobody listens any more at the end of a test.
+                self.hears.send(some[..read].to_vec()).await.ok();
+            }
+        }
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, _: &mut T) -> io::Result<()>
@@ -197,6 +247,17 @@ pub(crate) enum Part {
 }
 
 impl Part {
+    /// The sender leaves the mesh of this topic for a minute.
+    pub(crate) fn prune(topic: &str) -> Self {
+        let body = [&*field(1, topic.as_bytes()), &[3 << 3, 60]].concat();
+        Self::Raw(field(3, &field(4, &body)))
+    }
+
+    /// The sender asks for the envelope with this id.
+    pub(crate) fn want(id: EnvelopeId) -> Self {
+        Self::Raw(field(3, &field(2, &field(1, &id.0))))
+    }
+
     /// As a field of gossipsub's `RPC`.
     fn encode(&self) -> Vec<u8> {
         match self {

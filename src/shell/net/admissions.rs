@@ -6,7 +6,7 @@
 //! without blame: it was paid for, it may be somebody's first word, and catching up brings it.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use libp2p::PeerId;
 use tokio::time::Instant;
@@ -26,8 +26,8 @@ pub(super) struct Admissions {
     most: usize,
     /// In the order they came, the oldest first.
     order: VecDeque<(Instant, PeerId, EnvelopeId)>,
-    /// The same.
-    known: BTreeSet<EnvelopeId>,
+    /// The same, each with the bytes of its envelope.
+    sizes: BTreeMap<EnvelopeId, u32>,
     /// How many each neighbour brought first.
     by_peer: BTreeMap<PeerId, usize>,
 }
@@ -35,14 +35,19 @@ pub(super) struct Admissions {
 impl Admissions {
     /// None yet, and room for so many.
     pub(super) const fn new(most: usize) -> Self {
-        Self { most, order: VecDeque::new(), known: BTreeSet::new(), by_peer: BTreeMap::new() }
+        Self { most, order: VecDeque::new(), sizes: BTreeMap::new(), by_peer: BTreeMap::new() }
     }
 
-    /// Whether gossipsub may be handed this envelope, brought by this neighbour.
-    pub(super) fn admit(&mut self, peer: PeerId, id: EnvelopeId, now: Instant) -> bool {
+    /// Whether gossipsub may be handed this envelope of so many bytes, brought by this neighbour.
+    pub(super) fn admit(
+        &mut self,
+        peer: PeerId,
+        (id, size): (EnvelopeId, usize),
+        now: Instant,
+    ) -> bool {
         self.forget(now);
         // Remembered already, so it costs no memory.
-        if self.known.contains(&id) {
+        if self.sizes.contains_key(&id) {
             return true;
         }
         let of_peer = self.by_peer.get(&peer).copied().unwrap_or_default();
@@ -51,9 +56,14 @@ impl Admissions {
             return false;
         }
         self.order.push_back((now, peer, id));
-        self.known.insert(id);
+        self.sizes.insert(id, u32::try_from(size).unwrap_or(u32::MAX));
         self.by_peer.insert(peer, of_peer + 1);
         true
+    }
+
+    /// The bytes of an envelope that was admitted in the last [`KEPT`].
+    pub(super) fn size(&self, id: &EnvelopeId) -> Option<u32> {
+        self.sizes.get(id).copied()
     }
 
     fn forget(&mut self, now: Instant) {
@@ -62,7 +72,7 @@ impl Admissions {
                 return;
             }
             self.order.pop_front();
-            self.known.remove(&id);
+            self.sizes.remove(&id);
             if let Some(count) = self.by_peer.get_mut(&peer) {
                 *count -= 1;
                 if *count == 0 {
@@ -94,18 +104,18 @@ mod tests {
         let mut number = 0;
         for _ in 0..100 {
             for peer in &loud {
-                admissions.admit(*peer, id(number), now);
+                admissions.admit(*peer, (id(number), 1), now);
                 number += 1;
             }
         }
         assert_eq!(admissions.order.len(), 32);
-        assert!(!admissions.admit(loud[0], id(number), now));
-        assert!(admissions.admit(loud[0], id(0), now), "one that is known costs nothing");
+        assert!(!admissions.admit(loud[0], (id(number), 1), now));
+        assert!(admissions.admit(loud[0], (id(0), 1), now), "one that is known costs nothing");
         let quiet = PeerId::random();
         for one_more in 1..=8 {
-            assert!(admissions.admit(quiet, id(number + one_more), now));
+            assert!(admissions.admit(quiet, (id(number + one_more), 1), now));
         }
-        assert!(admissions.admit(loud[0], id(number), now + KEPT), "and two minutes later");
+        assert!(admissions.admit(loud[0], (id(number), 1), now + KEPT), "and two minutes later");
         assert_eq!(admissions.order.len(), 1);
     }
 
@@ -123,14 +133,16 @@ mod tests {
                 let known = list.iter().any(|(_, _, listed)| *listed == number);
                 let of_peer = list.iter().filter(|(_, of, _)| *of == peer).count();
                 let room = list.len() < 32 || (list.len() < 64 && of_peer < 8);
-                let admitted = admissions.admit(peers[peer], id(number), now);
+                let admitted = admissions.admit(peers[peer], (id(number), number), now);
                 prop_assert_eq!(admitted, known || room);
                 if admitted && !known {
                     list.push((now, peer, number));
                 }
                 prop_assert_eq!(admissions.order.len(), list.len());
-                prop_assert_eq!(admissions.known.len(), list.len());
+                prop_assert_eq!(admissions.sizes.len(), list.len());
                 prop_assert_eq!(admissions.by_peer.values().sum::<usize>(), list.len());
+                let size = admissions.size(&id(number));
+                prop_assert_eq!(size.is_some(), admitted);
             }
         }
     }

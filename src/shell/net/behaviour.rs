@@ -90,6 +90,14 @@ const MESH_HIGH: usize = 12;
 /// comes in ([`frame`](super::frame)).
 const CONTROL_IDS: usize = 500;
 
+/// Envelopes that wait for one neighbour, beside what its stream holds, a copy of each: 512 KiB of the
+/// usual ones. Of the longest the default line lets 60 through at once, which are 4 MB. A guess: more
+/// than thirty nodes that all speak at once put into it on a busy machine (120).
+const QUEUE: usize = 256;
+
+/// The longest that an envelope waits for a neighbour. Catching up brings what is dropped.
+const QUEUED: Duration = Duration::from_secs(5);
+
 /// Connections between the same two nodes. Two, because both may dial at the same moment.
 const PER_PEER: u32 = 2;
 
@@ -147,6 +155,12 @@ fn gossip_config(
         // Forwarders send whole messages to their mesh alone, so a node that publishes to more than
         // the mesh is seen to be the author.
         .flood_publish(false)
+        .connection_handler_queue_len(QUEUE)
+        // Asking again is asking for another copy.
+        .gossip_retransimission(1)
+        // Alike, because what waits longer for its own than for others' names an author.
+        .publish_queue_duration(QUEUED)
+        .forward_queue_duration(QUEUED)
         // A mesh below D would do the same: publishing then adds neighbours outside it. So the low
         // mark is D itself, and the next heartbeat fills the mesh up.
         .mesh_n(MESH)
@@ -190,7 +204,8 @@ fn scores(names: &ProtocolNames, transport: Transport) -> gossipsub::PeerScorePa
         // The only positive score is P2, at most 5: less than two rejections cost, so useful
         // deliveries buy no invalid ones.
         topic_score_cap: 5.0,
-        app_specific_weight: 0.0,
+        // What `backlog` says of a neighbour.
+        app_specific_weight: 1.0,
         // P6: from the 26th neighbour behind one address on (-100), all of them are disconnected:
         // one machine with many keys cannot fill a node's connections. A guess that lets a
         // household or a small carrier network through. Memory links have no address.
@@ -204,10 +219,9 @@ fn scores(names: &ProtocolNames, transport: Transport) -> gossipsub::PeerScorePa
         behaviour_penalty_weight: -10.0,
         behaviour_penalty_threshold: 6.0,
         behaviour_penalty_decay: tenth_after(Duration::from_secs(60)),
-        // A peer that takes too little leaves the mesh, and is forgiven within seconds.
-        slow_peer_weight: -0.2,
-        slow_peer_threshold: 10.0,
-        slow_peer_decay: 0.2,
+        // Who takes too little is known by bytes (`backlog`). Envelopes that found a queue full are no
+        // measure of it: a burst of others' fills the queue of an honest neighbour.
+        slow_peer_weight: 0.0,
         ..gossipsub::PeerScoreParams::default()
     };
     params.ip_colocation_factor_whitelist.extend(LOOPBACK);
@@ -238,3 +252,18 @@ const LOOPBACK: [core::net::IpAddr; 2] = [
     core::net::IpAddr::V4(core::net::Ipv4Addr::LOCALHOST),
     core::net::IpAddr::V6(core::net::Ipv6Addr::LOCALHOST),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_envelopes_wait_no_longer_for_a_neighbour_than_those_of_others() {
+        let name = "test".parse().expect("a name");
+        let names = ProtocolNames::new(&name, 0);
+        let (floor, wall) = (Floor::new(0), crate::shell::os::clock::wall);
+        let inspector = Arc::new(Inspector::new(names.flood.hash(), floor, wall));
+        let config = gossip_config(&names, inspector).expect("a configuration");
+        assert_eq!(config.publish_queue_duration(), config.forward_queue_duration());
+    }
+}

@@ -111,6 +111,7 @@ impl Net {
             let input = Input::OffTime { expired, early };
             self.ready.push_back(NetEvent::Engine(input));
         }
+        self.swarm.behaviour_mut().gossip.weigh();
         self.disconnect_overdue(now);
         self.disconnect_outscored();
         if now >= self.next_heartbeat {
@@ -171,6 +172,7 @@ impl Net {
         let now = Instant::now();
         let event = match event {
             GossipEvent::Protocol(event) => event,
+            GossipEvent::Dead { peer } => return self.disconnect(peer, DisconnectReason::Silent),
             GossipEvent::Refused { peer, count } => {
                 let from = self.peers.tag(peer, now);
                 for _ in 0..count.min(REFUSALS) {
@@ -205,7 +207,7 @@ impl Net {
             gossipsub::Event::GossipsubNotSupported { peer_id } => {
                 self.disconnect(peer_id, DisconnectReason::NeverJoined);
             }
-            // Its score falls by itself (`behaviour::scores`): a slow link is no offence.
+            // No offence, and no measure either: `backlog` knows who takes too little.
             gossipsub::Event::SlowPeer { .. } => tracing::debug!("a peer reads too slowly"),
         }
     }

@@ -31,8 +31,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::secret::opaque_debug;
 
+use super::backlog::Ledger;
 use super::frame::{self, Breach, Sifted};
 use super::inbound::{Gossipsub, Inspector, Look, OffTime};
+use super::muxer::waited;
 use super::peers::REFUSALS;
 
 /// Work that one neighbour may cause a second: 1,300 usual envelopes, 85 times the default line. A
@@ -70,7 +72,11 @@ pub(super) enum FromLink {
         event: FromHandler,
         /// The envelope's id.
         id: EnvelopeId,
+        /// The envelope's bytes.
+        size: usize,
     },
+    /// The stream on which we write cannot be opened again: nothing more reaches the neighbour.
+    Dead,
     /// What was left out of a frame.
     Left {
         /// Messages that every node refuses.
@@ -84,6 +90,7 @@ opaque_debug!(
     enum FromLink {
         Protocol,
         Envelope,
+        Dead,
         Left,
     }
 );
@@ -97,8 +104,18 @@ pub(super) struct GossipLink {
     /// What is told next; at most what a new stream and the head of a frame give.
     told: VecDeque<FromLink>,
     work: WorkBudget,
+    ledger: Arc<Ledger>,
+    outbound: Outbound,
     /// The neighbour is to be parted with: nothing more is read.
     is_over: bool,
+}
+
+/// What is known of the stream on which gossipsub writes.
+#[derive(Default)]
+struct Outbound {
+    is_open: bool,
+    /// How often it was opened, or that was tried.
+    tried: u8,
 }
 
 /// The stream on which the neighbour writes.
@@ -133,7 +150,7 @@ enum Outcome {
 
 impl GossipLink {
     /// Puts gossipsub's handler of a connection behind the look of this inspector.
-    pub(super) fn new(inner: Inner, inspector: Arc<Inspector>) -> Self {
+    pub(super) fn new(inner: Inner, inspector: Arc<Inspector>, ledger: Arc<Ledger>) -> Self {
         Self {
             inner,
             inspector,
@@ -141,6 +158,8 @@ impl GossipLink {
             opened: 0,
             told: VecDeque::new(),
             work: WorkBudget::new(Instant::now()),
+            ledger,
+            outbound: Outbound::default(),
             is_over: false,
         }
     }
@@ -148,6 +167,30 @@ impl GossipLink {
     /// Takes a stream that the neighbour opened, in the place of an earlier one.
     fn take(&mut self, stream: Stream, came: BytesMut, decode: Decode) {
         self.inbound = Some(Inbound { stream, came, decode, current: None });
+    }
+
+    /// Lets gossipsub write, and settles what was handed to the neighbour when nothing of it waits.
+    fn write(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<
+        ConnectionHandlerEvent<
+            <Inner as ConnectionHandler>::OutboundProtocol,
+            <Inner as ConnectionHandler>::OutboundOpenInfo,
+            FromHandler,
+        >,
+    > {
+        let handed = self.ledger.handed();
+        let (polled, waited) = waited(|| self.inner.poll(context));
+        match &polled {
+            // It takes from the queue until that is empty or the stream has to wait.
+            Poll::Pending if self.outbound.is_open && !waited => self.ledger.settle(handed),
+            Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { .. }) => {
+                self.outbound.is_open = false;
+            }
+            Poll::Pending | Poll::Ready(_) => {}
+        }
+        polled
     }
 
     fn breach(&mut self) -> Outcome {
@@ -247,7 +290,8 @@ impl Inbound {
                 match inspector.look(said.topic, said.data) {
                     Look::Admitted(id) => {
                         let event = (self.decode)(&frame::alone(&said)).ok_or(Breach)?;
-                        return Ok(Outcome::Told(FromLink::Envelope { event, id }));
+                        let size = said.data.len();
+                        return Ok(Outcome::Told(FromLink::Envelope { event, id, size }));
                     }
                     Look::OffTime(why) => {
                         current.off_time.count(why);
@@ -301,7 +345,7 @@ impl ConnectionHandler for GossipLink {
     ) -> Poll<
         ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>,
     > {
-        if let Poll::Ready(event) = self.inner.poll(context) {
+        if let Poll::Ready(event) = self.write(context) {
             return Poll::Ready(event.map_custom(FromLink::Protocol));
         }
         if let Some(told) = self.told.pop_front() {
@@ -348,7 +392,19 @@ impl ConnectionHandler for GossipLink {
                 // one that wants everything.
                 self.told.push_back(FromLink::Protocol(FromHandler::PeerKind(kind)));
             }
-            event => self.inner.on_connection_event(event),
+            event => {
+                if event.is_outbound() {
+                    let is_open = matches!(event, ConnectionEvent::FullyNegotiatedOutbound(_));
+                    self.outbound.is_open = is_open;
+                    self.outbound.tried = self.outbound.tried.saturating_add(1);
+                    if self.outbound.tried == OPENED {
+                        // Gossipsub gives up and says nothing: its queue would be kept for ever.
+                        self.outbound.is_open = false;
+                        self.told.push_back(FromLink::Dead);
+                    }
+                }
+                self.inner.on_connection_event(event);
+            }
         }
     }
 }
@@ -370,9 +426,9 @@ impl WorkBudget {
     fn charge(&mut self, work: u32, now: Instant) {
         self.done = self.done.max(now) + Duration::from_secs(1) * work / RATE;
         let within = Duration::from_secs(1) * BURST / RATE;
-        let until = self.done - within;
-        if until > now {
-            self.pause = Some(Box::pin(sleep_until(until)));
+        let pause = self.done.saturating_duration_since(now).saturating_sub(within);
+        if !pause.is_zero() {
+            self.pause = Some(Box::pin(sleep_until(now + pause)));
         }
     }
 
@@ -389,11 +445,43 @@ impl WorkBudget {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
+
+    fn is_spent(budget: &mut WorkBudget) -> bool {
+        core::future::poll_fn(|context| Poll::Ready(budget.is_spent(context)))
+            .now_or_never()
+            .expect("it says so at once")
+    }
 
     #[test]
     fn debug_of_what_a_connection_tells_shows_its_kind_alone() {
         let told = FromLink::Left { refused: 3, off_time: OffTime::default() };
         assert_eq!(format!("{told:?}"), "FromLink::Left");
+    }
+
+    #[tokio::test]
+    async fn more_work_than_a_neighbour_may_cause_at_once_pauses_it() {
+        let now = Instant::now();
+        let mut budget = WorkBudget::new(now);
+        for _ in 0..BURST / 16 {
+            budget.charge(16, now);
+        }
+        assert!(!is_spent(&mut budget));
+        budget.charge(RATE, now);
+        assert!(is_spent(&mut budget));
+        let pause = budget.pause.as_ref().expect("it is spent").deadline();
+        assert_eq!(pause.duration_since(now).as_secs(), 1, "until that second is paid");
+    }
+
+    #[tokio::test]
+    async fn a_neighbour_that_was_quiet_for_long_has_no_more_than_a_burst() {
+        let now = Instant::now();
+        let mut budget = WorkBudget::new(now);
+        let later = now + Duration::from_secs(3_600);
+        budget.charge(BURST + RATE, later);
+        let pause = budget.pause.as_ref().expect("it is spent").deadline();
+        assert_eq!(pause, later + Duration::from_secs(1));
     }
 }

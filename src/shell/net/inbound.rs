@@ -24,7 +24,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libp2p::core::{Endpoint, transport::PortUse};
 use libp2p::gossipsub::{
-    self, DataTransform, Message, MessageId, RawMessage, TopicHash, WhitelistSubscriptionFilter,
+    self, DataTransform, Message, MessageAcceptance, MessageId, PublishError, RawMessage,
+    TopicHash, WhitelistSubscriptionFilter,
 };
 use libp2p::swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
@@ -39,6 +40,7 @@ use crate::engine::envelope::{self, EnvelopeId, Floor, ValidationError};
 use crate::engine::secret::opaque_debug;
 
 use super::admissions::{Admissions, MOST};
+use super::backlog::{BEHIND, CAUGHT_UP, Ledger};
 use super::gossip_link::{FromLink, GossipLink};
 
 /// Gossipsub that takes part in our two topics alone, and refuses what every node refuses.
@@ -54,6 +56,10 @@ pub(super) struct CheckedGossip {
     /// What came at the wrong time and is not reported yet.
     off_time: OffTime,
     admissions: Admissions,
+    /// What waits for each neighbour, for as long as it has a connection.
+    ledgers: BTreeMap<PeerId, Arc<Ledger>>,
+    /// Neighbours that gossip cannot reach any more, not reported yet.
+    dead: Vec<PeerId>,
 }
 
 /// What [`CheckedGossip`] tells.
@@ -67,12 +73,18 @@ pub(super) enum GossipEvent {
         /// How many, at least 1.
         count: u32,
     },
+    /// Gossip does not reach a neighbour any more, though its connection stands.
+    Dead {
+        /// The neighbour.
+        peer: PeerId,
+    },
 }
 
 opaque_debug!(
     enum GossipEvent {
         Protocol,
         Refused,
+        Dead,
     }
 );
 
@@ -85,7 +97,65 @@ impl CheckedGossip {
             refused: BTreeMap::new(),
             off_time: OffTime::default(),
             admissions: Admissions::new(MOST),
+            ledgers: BTreeMap::new(),
+            dead: Vec::new(),
         }
+    }
+
+    /// Gives an envelope of ours to the flood.
+    ///
+    /// # Errors
+    /// Gossipsub's.
+    pub(super) fn publish_envelope(&mut self, bytes: Vec<u8>) -> Result<(), PublishError> {
+        let topic = self.inspector.flood.clone();
+        // Of a mesh that is not full gossipsub adds others, so all may be handed it.
+        for ledger in self.ledgers.values() {
+            ledger.hand(bytes.len());
+        }
+        self.gossip.publish(topic, bytes).map(|_| ())
+    }
+
+    /// The engine's verdict on an envelope that a neighbour brought. Whether it came in time.
+    pub(super) fn report_verdict(
+        &mut self,
+        peer: &PeerId,
+        id: EnvelopeId,
+        verdict: MessageAcceptance,
+    ) -> bool {
+        if matches!(verdict, MessageAcceptance::Accept) {
+            let size = self.admissions.size(&id).unwrap_or_default();
+            let size = usize::try_from(size).unwrap_or(usize::MAX);
+            for peer in self.gossip.mesh_peers(&self.inspector.flood) {
+                if let Some(ledger) = self.ledgers.get(peer) {
+                    ledger.hand(size);
+                }
+            }
+        }
+        self.gossip.report_message_validation_result(&MessageId::new(&id.0), peer, verdict)
+    }
+
+    /// Has whoever is far behind leave the mesh at gossipsub's next heartbeat, and lets whoever has
+    /// caught up come back.
+    pub(super) fn weigh(&mut self) {
+        for (peer, ledger) in &self.ledgers {
+            let backlog = ledger.backlog();
+            if backlog > BEHIND {
+                self.gossip.set_application_score(peer, OUT_OF_MESH);
+            } else if backlog <= CAUGHT_UP {
+                self.gossip.set_application_score(peer, 0.0);
+            }
+        }
+    }
+
+    /// Whether envelopes are passed on to a neighbour.
+    #[cfg(feature = "inside")]
+    pub(super) fn is_in_mesh(&self, peer: &PeerId) -> bool {
+        self.gossip.mesh_peers(&self.inspector.flood).any(|of_mesh| of_mesh == peer)
+    }
+
+    fn link(&mut self, peer: PeerId, inner: THandler<Gossipsub>) -> GossipLink {
+        let ledger = Arc::clone(self.ledgers.entry(peer).or_default());
+        GossipLink::new(inner, Arc::clone(&self.inspector), ledger)
     }
 
     /// What came at the wrong time since this was asked last.
@@ -93,6 +163,10 @@ impl CheckedGossip {
         core::mem::take(&mut self.off_time)
     }
 }
+
+/// The part of a neighbour's score that puts it out of the mesh: with the best that a score can be
+/// otherwise (`behaviour::scores`, 5) below 0, and alone above what has any other consequence.
+const OUT_OF_MESH: f64 = -8.0;
 
 /// Envelopes that came at the wrong time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -155,7 +229,7 @@ impl NetworkBehaviour for CheckedGossip {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         let inner =
             self.gossip.handle_established_inbound_connection(connection, peer, local, remote)?;
-        Ok(GossipLink::new(inner, Arc::clone(&self.inspector)))
+        Ok(self.link(peer, inner))
     }
 
     fn handle_pending_outbound_connection(
@@ -179,10 +253,15 @@ impl NetworkBehaviour for CheckedGossip {
         let inner = self
             .gossip
             .handle_established_outbound_connection(connection, peer, address, role, port)?;
-        Ok(GossipLink::new(inner, Arc::clone(&self.inspector)))
+        Ok(self.link(peer, inner))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        if let FromSwarm::ConnectionClosed(closed) = &event
+            && closed.remaining_established == 0
+        {
+            self.ledgers.remove(&closed.peer_id);
+        }
         self.gossip.on_swarm_event(event);
     }
 
@@ -196,13 +275,14 @@ impl NetworkBehaviour for CheckedGossip {
             FromLink::Protocol(event) => {
                 self.gossip.on_connection_handler_event(peer, connection, event);
             }
-            FromLink::Envelope { event, id } => {
-                if self.admissions.admit(peer, id, Instant::now()) {
+            FromLink::Envelope { event, id, size } => {
+                if self.admissions.admit(peer, (id, size), Instant::now()) {
                     self.inspector.lend(Some(id));
                     self.gossip.on_connection_handler_event(peer, connection, event);
                     self.inspector.lend(None);
                 }
             }
+            FromLink::Dead => self.dead.push(peer),
             FromLink::Left { refused, off_time } => {
                 if refused > 0 {
                     let count = self.refused.entry(peer).or_default();
@@ -219,6 +299,9 @@ impl NetworkBehaviour for CheckedGossip {
     ) -> Poll<ToSwarm<GossipEvent, THandlerInEvent<Self>>> {
         if let Some((peer, count)) = self.refused.pop_first() {
             return Poll::Ready(ToSwarm::GenerateEvent(GossipEvent::Refused { peer, count }));
+        }
+        if let Some(peer) = self.dead.pop() {
+            return Poll::Ready(ToSwarm::GenerateEvent(GossipEvent::Dead { peer }));
         }
         self.gossip.poll(context).map(|event| event.map_out(GossipEvent::Protocol))
     }

@@ -22,6 +22,7 @@ use crate::shell::os::io_words::io_words;
 
 mod address_range;
 mod admissions;
+mod backlog;
 mod behaviour;
 mod dialer;
 mod events;
@@ -276,8 +277,8 @@ impl Net {
         if bytes.len() > MAX_ENVELOPE_SIZE {
             return PublishOutcome::TooLong;
         }
-        match self.swarm.behaviour_mut().gossip.publish(self.names.flood.hash(), bytes) {
-            Ok(_) => PublishOutcome::Sent,
+        match self.swarm.behaviour_mut().gossip.publish_envelope(bytes) {
+            Ok(()) => PublishOutcome::Sent,
             Err(gossipsub::PublishError::Duplicate) => PublishOutcome::Known,
             // This leaves no trace in gossipsub: publishing again works.
             Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => PublishOutcome::NoPeers,
@@ -304,9 +305,8 @@ impl Net {
             Acceptance::Ignore => gossipsub::MessageAcceptance::Ignore,
             Acceptance::Reject => gossipsub::MessageAcceptance::Reject,
         };
-        let id = gossipsub::MessageId::new(&id.0);
         let gossip = &mut self.swarm.behaviour_mut().gossip;
-        if !gossip.report_message_validation_result(&id, &peer, verdict) {
+        if !gossip.report_verdict(&peer, id, verdict) {
             tracing::debug!("a validation result came too late");
         }
         // Gossipsub's score alone would only ignore such a carrier: it never disconnects one.
@@ -358,6 +358,14 @@ impl Net {
     #[must_use]
     pub fn score(&self, peer: NeighbourId) -> Option<f64> {
         self.swarm.behaviour().gossip.peer_score(&self.peers.named(peer)?)
+    }
+
+    /// Whether a neighbour is in the mesh: envelopes are passed on to it.
+    #[cfg(feature = "inside")]
+    #[must_use]
+    pub fn is_in_mesh(&self, peer: NeighbourId) -> bool {
+        let mesh = |peer| self.swarm.behaviour().gossip.is_in_mesh(&peer);
+        self.peers.named(peer).is_some_and(mesh)
     }
 
     /// How many neighbours take part in the flood.

@@ -19,6 +19,7 @@
 //!
 //! The latter two are around both transports alike ([`Metered`]).
 
+use core::cell::Cell;
 use core::error::Error;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -328,6 +329,19 @@ impl Blocked {
     }
 }
 
+thread_local! {
+    /// Whether a stream had to wait since this was last unset.
+    static WAITED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether any stream had to wait for its peer while `poll` ran. A stream is polled within the poll
+/// of whoever writes on it, so in the same thread.
+pub(super) fn waited<T>(poll: impl FnOnce() -> T) -> (T, bool) {
+    WAITED.set(false);
+    let polled = poll();
+    (polled, WAITED.get())
+}
+
 impl<S> MeteredStream<S> {
     const fn new(stream: S, stall: Duration, alarm: Arc<Alarm>) -> Self {
         Self { stream, stall, alarm, blocked: None }
@@ -378,7 +392,11 @@ impl<S> MeteredStream<S> {
         context: &mut Context<'_>,
         outcome: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if outcome.is_ready() || !self.wait(context) {
+        if outcome.is_ready() {
+            return outcome;
+        }
+        WAITED.set(true);
+        if !self.wait(context) {
             return outcome;
         }
         self.alarm.raised.store(true, Ordering::Release);
