@@ -225,6 +225,11 @@ async fn between(attacker: impl FnOnce(&Multiaddr) -> Attacker) -> (Net, Net, At
     (hub, honest, attacker)
 }
 
+/// Whether this was heard.
+fn holds(heard: &[u8], what: &[u8]) -> bool {
+    heard.windows(what.len()).any(|at| at == what)
+}
+
 const HONEST: NeighbourId = NeighbourId(0);
 const ATTACKER: NeighbourId = NeighbourId(1);
 
@@ -299,6 +304,56 @@ async fn asking_three_times_for_an_envelope_brings_one_copy() {
     })
     .await;
     assert_eq!(copies(&heard, &first), 1);
+}
+
+#[tokio::test]
+async fn a_neighbour_outside_the_mesh_is_not_handed_what_a_node_publishes() {
+    let [first, second] = [[1; 500], [2; 500]];
+    let (mut hub, mut honest, mut outside) = between(|at| Attacker::listening(at, TOPIC)).await;
+    outside.send(&[Part::prune(TOPIC)]);
+    outside.send(&[Part::Message(TOPIC.to_owned(), envelope(b"pruned"))]);
+    let mut heard = Vec::new();
+    in_time("the second envelope", async {
+        while !holds(&heard, &second) {
+            tokio::select! {
+                more = outside.hear() => heard.extend(more),
+                event = honest.next() => drop(accept(&mut honest, event)),
+                event = hub.next() => if accept(&mut hub, event).is_some() {
+                    assert_eq!(hub.publish(envelope(&first)), PublishOutcome::Sent);
+                    assert_eq!(hub.publish(envelope(&second)), PublishOutcome::Sent);
+                    outside.send(&[Part::want(id(&second))]);
+                },
+            }
+        }
+    })
+    .await;
+    assert!(!holds(&heard, &first), "what was not asked for came");
+}
+
+#[tokio::test]
+async fn a_node_that_is_in_nobodys_mesh_publishes_all_the_same() {
+    let at = place();
+    let mut nets = [node(&at, &[])];
+    let mut outside = Attacker::listening(&at, TOPIC);
+    tokio::select! {
+        () = meet(&mut nets, &[1]) => {}
+        () = outside.parted() => panic!("parted with before it did anything"),
+    }
+    let [net] = &mut nets;
+    outside.send(&[Part::prune(TOPIC)]);
+    outside.send(&[Part::Message(TOPIC.to_owned(), envelope(b"pruned"))]);
+    let mut heard = Vec::new();
+    in_time("the envelope", async {
+        while !holds(&heard, &[1; 500]) {
+            tokio::select! {
+                more = outside.hear() => heard.extend(more),
+                event = net.next() => if accept(net, event).is_some() {
+                    assert_eq!(net.publish(envelope(&[1; 500])), PublishOutcome::Sent);
+                },
+            }
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

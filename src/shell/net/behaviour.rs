@@ -161,8 +161,9 @@ fn gossip_config(
         // Alike, because what waits longer for its own than for others' names an author.
         .publish_queue_duration(QUEUED)
         .forward_queue_duration(QUEUED)
-        // A mesh below D would do the same: publishing then adds neighbours outside it. So the low
-        // mark is D itself, and the next heartbeat fills the mesh up.
+        // The low mark is D itself, so that the next heartbeat fills the mesh up: in a mesh below D
+        // publishing adds neighbours outside it, unless they are left out
+        // (`CheckedGossip::publish_envelope`).
         .mesh_n(MESH)
         .mesh_n_low(MESH)
         .mesh_n_high(MESH_HIGH)

@@ -18,7 +18,7 @@
 //! one message, and the transform lets nothing through while none is lent.
 
 use core::task::{Context, Poll};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -58,6 +58,8 @@ pub(super) struct CheckedGossip {
     admissions: Admissions,
     /// What waits for each neighbour, for as long as it has a connection.
     ledgers: BTreeMap<PeerId, Arc<Ledger>>,
+    /// Those of them that are too far behind for the mesh.
+    behind: BTreeSet<PeerId>,
     /// Neighbours that gossip cannot reach any more, not reported yet.
     dead: Vec<PeerId>,
 }
@@ -98,21 +100,33 @@ impl CheckedGossip {
             off_time: OffTime::default(),
             admissions: Admissions::new(MOST),
             ledgers: BTreeMap::new(),
+            behind: BTreeSet::new(),
             dead: Vec::new(),
         }
     }
 
-    /// Gives an envelope of ours to the flood.
+    /// Gives an envelope of ours to those that others' are passed on to, the mesh.
+    ///
+    /// Where the mesh is not full, gossipsub would add neighbours outside it, which get nothing from
+    /// us but what is our own. With no mesh at all it still does: whatever this node sends is its
+    /// own then, and whoever it may send it to knows.
     ///
     /// # Errors
     /// Gossipsub's.
     pub(super) fn publish_envelope(&mut self, bytes: Vec<u8>) -> Result<(), PublishError> {
         let topic = self.inspector.flood.clone();
-        // Of a mesh that is not full gossipsub adds others, so all may be handed it.
-        for ledger in self.ledgers.values() {
-            ledger.hand(bytes.len());
+        let mesh: BTreeSet<PeerId> = self.gossip.mesh_peers(&topic).copied().collect();
+        for (peer, ledger) in &self.ledgers {
+            if mesh.is_empty() || mesh.contains(peer) {
+                ledger.hand(bytes.len());
+            } else {
+                // There is no other way to say who is left out. It lasts for this one call.
+                self.gossip.set_application_score(peer, UNPUBLISHED);
+            }
         }
-        self.gossip.publish(topic, bytes).map(|_| ())
+        let published = self.gossip.publish(topic, bytes);
+        self.score();
+        published.map(|_| ())
     }
 
     /// The engine's verdict on an envelope that a neighbour brought. Whether it came in time.
@@ -140,10 +154,20 @@ impl CheckedGossip {
         for (peer, ledger) in &self.ledgers {
             let backlog = ledger.backlog();
             if backlog > BEHIND {
-                self.gossip.set_application_score(peer, OUT_OF_MESH);
+                self.behind.insert(*peer);
             } else if backlog <= CAUGHT_UP {
-                self.gossip.set_application_score(peer, 0.0);
+                self.behind.remove(peer);
             }
+        }
+        self.score();
+    }
+
+    /// Tells gossipsub who is to be in no mesh. Of all, for it may remember a neighbour that has come
+    /// back.
+    fn score(&mut self) {
+        for peer in self.ledgers.keys() {
+            let score = if self.behind.contains(peer) { OUT_OF_MESH } else { 0.0 };
+            self.gossip.set_application_score(peer, score);
         }
     }
 
@@ -167,6 +191,10 @@ impl CheckedGossip {
 /// The part of a neighbour's score that puts it out of the mesh: with the best that a score can be
 /// otherwise (`behaviour::scores`, 5) below 0, and alone above what has any other consequence.
 const OUT_OF_MESH: f64 = -8.0;
+
+/// The part of a neighbour's score at which it is handed nothing of ours: far below gossipsub's
+/// threshold for that, whatever else its score is made of.
+const UNPUBLISHED: f64 = -1_000.0;
 
 /// Envelopes that came at the wrong time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -261,6 +289,7 @@ impl NetworkBehaviour for CheckedGossip {
             && closed.remaining_established == 0
         {
             self.ledgers.remove(&closed.peer_id);
+            self.behind.remove(&closed.peer_id);
         }
         self.gossip.on_swarm_event(event);
     }
