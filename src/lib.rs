@@ -126,6 +126,7 @@
 //!
 //! | room | owns | knows nothing of |
 //! |---|---|---|
+//! | [`engine::shares`] | who gives way when all of some places are taken | what the places are for |
 //! | [`engine::relay`] | the gate: it refuses what `check`, the queue or the pool refuses, and reports each verdict | contacts, sessions |
 //! | [`engine::sync`] | catching up, as client and as server | contacts, sessions |
 //! | [`engine::conversation`] | one contact: its sessions, windows, receipts, trust | other contacts, the pool, neighbours |
@@ -166,7 +167,7 @@
 //! `tests/tidy` holds this, because inside one package the compiler does not.
 //!
 //! ```text
-//! engine   env  <  testing  <  id | secret | text  <  crypto | price  <  envelope
+//! engine   env  <  testing  <  id | secret | shares | text  <  crypto | price  <  envelope
 //!          <  relay::{ranking, validation_queue}  <  relay::pool | session  <  record | settings
 //!          <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
 //! sim      above node; nothing names it

@@ -6,8 +6,9 @@
 //! it, never what stands beside it:
 //!
 //! ```text
-//! env  <  testing  <  id | secret | text  <  crypto | price  <  envelope  <  relay::pool | session
-//!     <  record | settings  <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
+//! env  <  testing  <  id | secret | shares | text  <  crypto | price  <  envelope
+//!     <  relay::pool | session  <  record | settings  <  command | event  <  turn  <  relay  <  sync
+//!     <  conversation  <  node
 //! ```
 
 pub mod command;
@@ -24,6 +25,7 @@ pub mod relay;
 pub mod secret;
 pub mod session;
 pub mod settings;
+pub mod shares;
 pub mod sync;
 pub mod testing;
 pub mod text;

@@ -23,7 +23,7 @@ use self::files::files;
 const ORDER: &[&[&str]] = &[
     &["engine::env"],
     &["engine::testing"],
-    &["engine::id", "engine::secret", "engine::text"],
+    &["engine::id", "engine::secret", "engine::shares", "engine::text"],
     &["engine::crypto", "engine::price"],
     &["engine::envelope"],
     &["engine::relay::ranking", "engine::relay::validation_queue"],
