@@ -13,9 +13,12 @@ mod agreement;
 #[path = "../support/attacker.rs"]
 mod attacker;
 mod cutting;
+mod door;
 mod exchanges;
 mod faults;
 mod flood;
+#[path = "../support/forward.rs"]
+mod forward;
 mod hostile;
 mod hosts;
 mod links;

@@ -31,7 +31,7 @@ use super::admissions::KEPT;
 use super::frame::FRAME;
 use super::inbound::{CheckedGossip, Gossipsub, InboundCheck, Inspector};
 use super::request_response::{SyncBehaviour, sync_behaviour};
-use super::settings::{LanDiscovery, NetLimits, NetSettings, ProtocolNames, Transport};
+use super::settings::{LanDiscovery, NetLimits, NetSettings, ProtocolNames};
 
 /// Everything one connection is used for. Gossip comes last: its handler must not be made for a
 /// connection that one of the others denies, or it would wait for that connection forever.
@@ -75,10 +75,11 @@ impl Protocols {
     }
 }
 
-/// The score below which gossipsub ignores a peer and we disconnect it.
+/// The score below which gossipsub ignores a peer. It is parted with by our own counts alone, which
+/// hold nothing but what its own link brought.
 ///
 /// Five rejected envelopes (P4: 5 squared times -4); our own count blocks at four.
-pub(super) const GRAYLIST: f64 = -80.0;
+const GRAYLIST: f64 = -80.0;
 
 /// Neighbours in the mesh (D). Eight: the degree at which the anonymity of a sender was simulated.
 const MESH: usize = 8;
@@ -134,9 +135,7 @@ fn gossip(names: &ProtocolNames, settings: &NetSettings) -> Result<CheckedGossip
         InboundCheck(Arc::clone(&inspector)),
     )
     .map_err(|error| NetError::Protocol(error.to_owned()))?;
-    gossip
-        .with_peer_score(scores(names, settings.transport), thresholds())
-        .map_err(NetError::Protocol)?;
+    gossip.with_peer_score(scores(names), thresholds()).map_err(NetError::Protocol)?;
     gossip.subscribe(&names.flood).map_err(|error| NetError::Protocol(error.to_string()))?;
     Ok(CheckedGossip::new(gossip, inspector))
 }
@@ -199,33 +198,38 @@ fn thresholds() -> gossipsub::PeerScoreThresholds {
 
 /// All scoring by hand: gossipsub's defaults give +1800 for mere presence, which would hide every
 /// penalty.
-fn scores(names: &ProtocolNames, transport: Transport) -> gossipsub::PeerScoreParams {
+///
+/// **No penalty here parts with anybody**, and none is for neighbours at the same address (P6). What
+/// somebody else can bring about (a flood through us that a line cannot take, an id that we were too busy
+/// to be sent) costs a place in the mesh for some seconds, and nothing more.
+fn scores(names: &ProtocolNames) -> gossipsub::PeerScoreParams {
     let tenth_after = gossipsub::score_parameter_decay;
     let mut params = gossipsub::PeerScoreParams {
         // The only positive score is P2, at most 5: less than two rejections cost, so useful
         // deliveries buy no invalid ones.
         topic_score_cap: 5.0,
-        // What `backlog` says of a neighbour.
+        // What `backlog` says of a neighbour. Others can bring it about by a flood through us, so nothing
+        // follows from it but that the neighbour leaves the mesh, where it is told by ids what it
+        // missed.
         app_specific_weight: 1.0,
-        // P6: from the 26th neighbour behind one address on (-100), all of them are disconnected:
-        // one machine with many keys cannot fill a node's connections. A guess that lets a
-        // household or a small carrier network through. Memory links have no address.
-        ip_colocation_factor_weight: match transport {
-            Transport::Internet => -1.0,
-            Transport::Memory => 0.0,
-        },
-        ip_colocation_factor_threshold: 16.0,
-        // P7: ids announced and never delivered, grafts during a back-off. A few a minute happen
-        // under load (the value that Ethereum's clients use), more do not.
-        behaviour_penalty_weight: -10.0,
-        behaviour_penalty_threshold: 6.0,
+        // P6: behind one address may be a household, a carrier's network or an exit of Tor. How many
+        // places they get is not a matter of scores.
+        ip_colocation_factor_weight: 0.0,
+        // P7: ids announced and never delivered, grafts during a back-off. Whoever keeps this node
+        // busy for three seconds makes others seem to break their word, so twenty a minute are
+        // nothing, and beyond that (29, -81) a peer is ignored until the count has fallen, and never
+        // parted with. The figures are guesses.
+        behaviour_penalty_weight: -1.0,
+        behaviour_penalty_threshold: 20.0,
         behaviour_penalty_decay: tenth_after(Duration::from_secs(60)),
         // Who takes too little is known by bytes (`backlog`). Envelopes that found a queue full are no
         // measure of it: a burst of others' fills the queue of an honest neighbour.
         slow_peer_weight: 0.0,
+        // Keys are free, so a score that outlives its link binds nobody and would be kept for
+        // each key that ever came. What has to outlive a link is counted in `peers`.
+        retain_score: Duration::ZERO,
         ..gossipsub::PeerScoreParams::default()
     };
-    params.ip_colocation_factor_whitelist.extend(LOOPBACK);
     params.topics.insert(
         names.flood.hash(),
         gossipsub::TopicScoreParams {
@@ -248,15 +252,10 @@ fn scores(names: &ProtocolNames, transport: Transport) -> gossipsub::PeerScorePa
     params
 }
 
-/// Nodes on one machine share these addresses: no sign of a Sybil attack.
-const LOOPBACK: [core::net::IpAddr; 2] = [
-    core::net::IpAddr::V4(core::net::Ipv4Addr::LOCALHOST),
-    core::net::IpAddr::V6(core::net::Ipv6Addr::LOCALHOST),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::net::inbound::OUT_OF_MESH;
 
     #[test]
     fn own_envelopes_wait_no_longer_for_a_neighbour_than_those_of_others() {
@@ -266,5 +265,25 @@ mod tests {
         let inspector = Arc::new(Inspector::new(names.flood.hash(), floor, wall));
         let config = gossip_config(&names, inspector).expect("a configuration");
         assert_eq!(config.publish_queue_duration(), config.forward_queue_duration());
+    }
+
+    #[test]
+    fn what_others_do_and_how_many_they_are_costs_a_place_in_the_mesh_at_most() {
+        let name = "test".parse().expect("a name");
+        let names = ProtocolNames::new(&name, 0);
+        let params = scores(&names);
+        // What others deliver first makes somebody seem to deliver too little.
+        let flood = &params.topics[&names.flood.hash()];
+        let aimed = [
+            params.ip_colocation_factor_weight,
+            params.slow_peer_weight,
+            flood.mesh_message_deliveries_weight,
+            flood.mesh_failure_penalty_weight,
+        ];
+        assert!(aimed.iter().all(|weight| *weight == 0.0), "{aimed:?}");
+        let behind = params.app_specific_weight * OUT_OF_MESH;
+        assert!(behind + params.topic_score_cap < 0.0 && behind > thresholds().gossip_threshold);
+        assert_eq!(params.retain_score, Duration::ZERO);
+        assert!(params.validate().is_ok());
     }
 }

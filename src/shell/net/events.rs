@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::id::{Neighbour, NeighbourId};
 
-use super::behaviour::{GRAYLIST, ProtocolsEvent};
+use super::behaviour::ProtocolsEvent;
 use super::dialer::{self, AddressOrigin};
 use super::inbound::{GossipEvent, OffTime};
 use super::muxer::LinkError;
@@ -113,7 +113,6 @@ impl Net {
         }
         self.swarm.behaviour_mut().gossip.weigh();
         self.disconnect_overdue(now);
-        self.disconnect_outscored();
         if now >= self.next_heartbeat {
             self.heartbeat(now);
         }
@@ -233,17 +232,6 @@ impl Net {
                 OverdueReason::Silent => DisconnectReason::Silent,
             };
             self.disconnect(peer, why);
-        }
-    }
-
-    fn disconnect_outscored(&mut self) {
-        // Gossipsub ignores such a peer and leaves it connected, where it takes the place of
-        // another.
-        for peer in self.peers.present() {
-            let score = self.swarm.behaviour().gossip.peer_score(&peer);
-            if score.is_some_and(|score| score < GRAYLIST) {
-                self.disconnect(peer, DisconnectReason::Outscored);
-            }
         }
     }
 

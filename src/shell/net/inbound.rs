@@ -22,14 +22,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use libp2p::core::{Endpoint, transport::PortUse};
+use libp2p::core::{ConnectedPoint, Endpoint, transport::PortUse};
 use libp2p::gossipsub::{
     self, DataTransform, Message, MessageAcceptance, MessageId, PublishError, RawMessage,
     TopicHash, WhitelistSubscriptionFilter,
 };
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::behaviour::ConnectionEstablished;
 use libp2p::swarm::{
-    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
-    THandlerOutEvent, ToSwarm,
+    ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler,
+    THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId};
 use sha3::{Digest as _, Sha3_256};
@@ -190,7 +192,7 @@ impl CheckedGossip {
 
 /// The part of a neighbour's score that puts it out of the mesh: with the best that a score can be
 /// otherwise (`behaviour::scores`, 5) below 0, and alone above what has any other consequence.
-const OUT_OF_MESH: f64 = -8.0;
+pub(super) const OUT_OF_MESH: f64 = -8.0;
 
 /// The part of a neighbour's score at which it is handed nothing of ours: far below gossipsub's
 /// threshold for that, whatever else its score is made of.
@@ -284,14 +286,27 @@ impl NetworkBehaviour for CheckedGossip {
         Ok(self.link(peer, inner))
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "libp2p's enum, open to new variants")]
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        if let FromSwarm::ConnectionClosed(closed) = &event
-            && closed.remaining_established == 0
-        {
-            self.ledgers.remove(&closed.peer_id);
-            self.behind.remove(&closed.peer_id);
+        match event {
+            FromSwarm::ConnectionEstablished(event) => {
+                let endpoint = &nowhere(event.endpoint);
+                let event = ConnectionEstablished { endpoint, ..event };
+                self.gossip.on_swarm_event(FromSwarm::ConnectionEstablished(event));
+            }
+            FromSwarm::ConnectionClosed(event) => {
+                if event.remaining_established == 0 {
+                    self.ledgers.remove(&event.peer_id);
+                    self.behind.remove(&event.peer_id);
+                }
+                let endpoint = &nowhere(event.endpoint);
+                let event = ConnectionClosed { endpoint, ..event };
+                self.gossip.on_swarm_event(FromSwarm::ConnectionClosed(event));
+            }
+            // It would keep the new address, and does nothing else with it.
+            FromSwarm::AddressChange(_) => {}
+            event => self.gossip.on_swarm_event(event),
         }
-        self.gossip.on_swarm_event(event);
     }
 
     fn on_connection_handler_event(
@@ -333,6 +348,21 @@ impl NetworkBehaviour for CheckedGossip {
             return Poll::Ready(ToSwarm::GenerateEvent(GossipEvent::Dead { peer }));
         }
         self.gossip.poll(context).map(|event| event.map_out(GossipEvent::Protocol))
+    }
+}
+
+/// An endpoint without its addresses. Gossipsub would remember each IP address that ever came, with
+/// an empty set for it once it has left, and for ever (`peer_ips`, gossipsub 0.50); it counts nothing by
+/// them that is used here (`behaviour`, P6).
+fn nowhere(endpoint: &ConnectedPoint) -> ConnectedPoint {
+    let nowhere = || Multiaddr::from(Protocol::Memory(0));
+    match *endpoint {
+        ConnectedPoint::Dialer { address: _, role_override, port_use } => {
+            ConnectedPoint::Dialer { address: nowhere(), role_override, port_use }
+        }
+        ConnectedPoint::Listener { local_addr: _, send_back_addr: _ } => {
+            ConnectedPoint::Listener { local_addr: nowhere(), send_back_addr: nowhere() }
+        }
     }
 }
 

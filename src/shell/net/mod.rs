@@ -159,8 +159,6 @@ pub enum DialFailure {
 pub enum DisconnectReason {
     /// It passed on too many envelopes that it should have rejected itself. It is blocked.
     Misbehaved,
-    /// Gossipsub's score of it fell below `GRAYLIST` (`behaviour`).
-    Outscored,
     /// It gave signs of life on its gossip stream and stopped. It is dialled again if this node
     /// dialled it.
     Silent,

@@ -99,12 +99,6 @@ impl PeerTable {
         self.by_tag.get(&tag).copied()
     }
 
-    /// All neighbours that are connected.
-    pub(super) fn present(&self) -> Vec<PeerId> {
-        let here = |peer: &PeerEntry| peer.liveness != PeerLiveness::Gone;
-        self.by_id.iter().filter(|(_, peer)| here(peer)).map(|(id, _)| *id).collect()
-    }
-
     /// A connection to this neighbour stands, from an address of this range.
     pub(super) fn connected(&mut self, peer: PeerId, range: AddressRange, now: Instant) {
         let known = self.entry(peer, now);
@@ -305,7 +299,7 @@ mod tests {
         let tag = peers.tag(peer, now);
         peers.heartbeat(peer, now);
         peers.gone(peer);
-        assert!(peers.inside().is_empty() && peers.present().is_empty());
+        assert!(peers.inside().is_empty() && peers.insider(&peer).is_none());
         assert_eq!(peers.named(tag), Some(peer), "a late verdict finds its carrier");
         let late = now + pace.silence * 2;
         peers.connected(peer, HERE, late);
