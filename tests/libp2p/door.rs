@@ -1,12 +1,18 @@
 //! Who gets a place when many want one.
 
+use core::future::Future;
 use core::net::Ipv4Addr;
+use core::pin::pin;
+use core::time::Duration;
 
-use futures::future::select_all;
+use futures::future::{join_all, select_all};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use undertone::shell::net::{Multiaddr, Net, NetEvent, NetSettings, Transport};
 
 use crate::forward::{Forward, has_many_addresses, socket};
-use crate::world::{accept, drive, envelope, in_time, settings};
+use crate::world::{DEADLINE, accept, drive, envelope, in_time, settings};
 
 /// An address that is not the one that everything else here comes from.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 9, 0, 1);
@@ -41,6 +47,74 @@ fn newcomer(at: &Multiaddr) -> Net {
     let mut settings = internet();
     settings.peers = vec![at.clone()];
     Net::new(settings).expect("a node")
+}
+
+/// Drives the first node and a newcomer until that has a neighbour.
+async fn gets_in(net: &mut Net, at: &Multiaddr) -> Net {
+    let mut newcomer = newcomer(at);
+    in_time("the newcomer to get in", async {
+        while newcomer.peers() == 0 {
+            tokio::select! {
+                event = net.next() => drop(event),
+                event = newcomer.next() => drop(event),
+            }
+        }
+    })
+    .await;
+    newcomer
+}
+
+/// Drives a node for as long as this takes.
+async fn beside<T>(net: &mut Net, what: &str, wait: impl Future<Output = T>) -> T {
+    in_time(what, async {
+        let mut wait = pin!(wait);
+        loop {
+            tokio::select! {
+                done = &mut wait => return done,
+                event = net.next() => drop(event),
+            }
+        }
+    })
+    .await
+}
+
+/// Waits until the other side closes a connection.
+async fn end(mut silent: TcpStream) {
+    // Its end, or that it was cut off: both are an end.
+    silent.read_to_end(&mut Vec::new()).await.ok();
+}
+
+#[tokio::test]
+async fn silent_connections_keep_nobody_out_and_the_oldest_give_way() {
+    let mut settings = internet();
+    // No time that is over helps.
+    settings.pace.handshake_in = 2 * DEADLINE;
+    let (mut net, tcp, quic) = listening(settings).await;
+    let to = socket(&tcp);
+    let connects = join_all((0..300).map(|_| TcpStream::connect(to)));
+    let silent = beside(&mut net, "300 connections", connects).await;
+    let by_tcp = gets_in(&mut net, &tcp).await;
+    let by_quic = gets_in(&mut net, &quic).await;
+    assert_eq!(net.peers(), 2);
+    // 128 have a place at a time.
+    let mut ends: JoinSet<()> =
+        silent.into_iter().map(|made| end(made.expect("a connection"))).collect();
+    beside(&mut net, "172 of them to be closed", async {
+        for _ in 0..172 {
+            ends.join_next().await;
+        }
+    })
+    .await;
+    drop((by_tcp, by_quic));
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_is_closed_when_its_time_is_up() {
+    let mut settings = internet();
+    settings.pace.handshake_in = Duration::from_millis(300);
+    let (mut net, tcp, _) = listening(settings).await;
+    let silent = TcpStream::connect(socket(&tcp)).await.expect("a connection");
+    beside(&mut net, "the end of it", end(silent)).await;
 }
 
 #[tokio::test]

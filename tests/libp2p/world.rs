@@ -42,6 +42,8 @@ pub(crate) fn settings() -> NetSettings {
     settings.transport = Transport::Memory;
     settings.pace = NetTiming {
         tick: Duration::from_millis(20),
+        handshake_in: DEADLINE,
+        handshake_out: DEADLINE,
         join: Duration::from_secs(20),
         heartbeat: Duration::from_millis(100),
         silence: Duration::from_secs(2),

@@ -9,7 +9,11 @@ use libp2p::multiaddr::Protocol;
 
 use crate::engine::id::AddressRange;
 
-/// Numbers the ranges that addresses are in, with a key of this process.
+/// The ranges in a path of addresses: a network, one part of it, one address.
+pub(super) const PATH: usize = 3;
+
+/// Numbers the ranges that addresses are in, with a key of this process. Clones have the same key.
+#[derive(Clone)]
 pub(super) struct RangeNumbers(RandomState);
 
 /// What makes addresses one range: what one person can easily have many addresses in.
@@ -40,6 +44,36 @@ impl RangeNumbers {
     /// A connection through a relay has the relay's address: all who come that way are one range.
     pub(super) fn of(&self, remote: &Multiaddr) -> AddressRange {
         AddressRange(self.0.hash_one(range(remote)))
+    }
+
+    /// The numbers of the ranges that a remote address is in, the widest first: of IPv4 the first 16
+    /// and 24 bits and all of it, of IPv6 the first 32, 64 and all. 24 and 64 bits are what one
+    /// person can have without effort; the widest, because those are cheap by the dozen.
+    ///
+    /// Addresses of this machine and of the local network are taken as they are: behind an onion
+    /// service everybody is 127.0.0.1, and nothing tells them apart.
+    pub(super) fn path(&self, remote: &Multiaddr) -> [u64; PATH] {
+        match remote.iter().next() {
+            Some(Protocol::Ip4(address)) => self.path_v4(address),
+            Some(Protocol::Ip6(address)) => match address.to_ipv4_mapped() {
+                Some(mapped) => self.path_v4(mapped),
+                None => {
+                    let [a, b, c, d, ..] = address.segments();
+                    [
+                        self.0.hash_one([a, b]),
+                        self.0.hash_one([a, b, c, d]),
+                        self.0.hash_one(address),
+                    ]
+                }
+            },
+            // A channel within this process, or a name, which is what was dialled.
+            other => [self.0.hash_one(other.map(|part| part.to_string())); PATH],
+        }
+    }
+
+    fn path_v4(&self, address: Ipv4Addr) -> [u64; PATH] {
+        let [a, b, c, _] = address.octets();
+        [self.0.hash_one([a, b]), self.0.hash_one([a, b, c]), self.0.hash_one(address)]
     }
 }
 
@@ -114,6 +148,31 @@ mod tests {
         for (at, range) in ranges.iter().enumerate() {
             assert!(!ranges[..at].contains(range), "{at}");
         }
+    }
+
+    #[test]
+    fn a_path_leads_from_a_network_to_an_address_whatever_the_port() {
+        let numbers = RangeNumbers::new();
+        let path = |text: &str| numbers.path(&text.parse().unwrap());
+        let shared = |one: &str, other: &str| {
+            let (one, other) = (path(one), path(other));
+            (0..PATH).filter(|&depth| one[depth] == other[depth]).collect::<Vec<_>>()
+        };
+        let v4 = "/ip4/198.51.100.7/tcp/1";
+        assert_eq!(shared(v4, "/ip4/198.51.100.7/udp/9/quic-v1"), [0, 1, 2]);
+        assert_eq!(shared(v4, "/ip6/::ffff:198.51.100.7/tcp/2"), [0, 1, 2]);
+        assert_eq!(shared(v4, "/ip4/198.51.100.8/tcp/1"), [0, 1]);
+        assert_eq!(shared(v4, "/ip4/198.51.101.7/tcp/1"), [0]);
+        assert!(shared(v4, "/ip4/198.52.100.7/tcp/1").is_empty());
+        let v6 = "/ip6/2001:db8:1:2::3/tcp/1";
+        assert_eq!(shared(v6, "/ip6/2001:db8:1:2::3/tcp/2"), [0, 1, 2]);
+        assert_eq!(shared(v6, "/ip6/2001:db8:1:2:9::3/tcp/1"), [0, 1]);
+        assert_eq!(shared(v6, "/ip6/2001:db8:1:3::3/tcp/1"), [0]);
+        assert!(shared(v6, "/ip6/2001:db9:1:2::3/tcp/1").is_empty());
+        assert_eq!(shared("/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/2"), [0, 1, 2]);
+        assert_eq!(shared("/memory/1", "/memory/1"), [0, 1, 2]);
+        assert!(shared("/memory/1", "/memory/2").is_empty());
+        assert_ne!(path(v4), RangeNumbers::new().path(&v4.parse().unwrap()));
     }
 
     #[test]

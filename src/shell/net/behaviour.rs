@@ -104,7 +104,6 @@ const PER_PEER: u32 = 2;
 
 fn connections(limits: &NetLimits) -> connection_limits::ConnectionLimits {
     connection_limits::ConnectionLimits::default()
-        .with_max_pending_incoming(Some(limits.incoming))
         .with_max_pending_outgoing(Some(limits.outgoing))
         .with_max_established_incoming(Some(limits.incoming))
         .with_max_established_outgoing(Some(limits.outgoing))

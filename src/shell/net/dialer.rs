@@ -227,6 +227,8 @@ mod tests {
 
     const PACE: NetTiming = NetTiming {
         tick: Duration::from_millis(1),
+        handshake_in: Duration::from_secs(1),
+        handshake_out: Duration::from_secs(1),
         join: Duration::from_secs(1),
         heartbeat: Duration::from_secs(1),
         silence: Duration::from_secs(1),

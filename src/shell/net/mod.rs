@@ -11,6 +11,7 @@ use core::fmt;
 use std::collections::{BTreeMap, VecDeque};
 
 use futures::StreamExt as _;
+use libp2p::Transport as _;
 use libp2p::{Swarm, core::transport::ListenerId, gossipsub, identity, swarm};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
@@ -25,6 +26,7 @@ mod admissions;
 mod backlog;
 mod behaviour;
 mod dialer;
+mod door;
 mod events;
 mod frame;
 mod gossip_link;
@@ -46,6 +48,7 @@ pub use settings::{NetLimits, NetworkNameError};
 use address_range::RangeNumbers;
 use behaviour::Protocols;
 use dialer::{AddressOrigin, Dialer};
+use door::DoorTransport;
 use peers::{BlockList, PeerTable};
 use settings::ProtocolNames;
 use sync_protocol::PendingExchanges;
@@ -217,7 +220,9 @@ impl Net {
         let key = identity::Keypair::generate_ed25519();
         let names = ProtocolNames::new(&settings.network, settings.floor_bits);
         let protocols = Protocols::new(&key, &names, &settings)?;
-        let boxed = transport::build_transport(settings.transport, &key, (&settings.pace).into())?;
+        let ranges = RangeNumbers::new();
+        let links = transport::build_transport(settings.transport, &key, (&settings.pace).into())?;
+        let links = DoorTransport::new(links, ranges.clone(), &settings.limits, &settings.pace);
         let config = swarm::Config::with_tokio_executor()
             // A peer that does not join is disconnected by `disconnect_overdue`, which says why.
             // The swarm's own timeout comes later, and never for a neighbour in the flood:
@@ -232,7 +237,7 @@ impl Net {
         // After a pause the missed ticks do not all come at once: each would dial and disconnect.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut net = Self {
-            swarm: Swarm::new(boxed, protocols, key.public().to_peer_id(), config),
+            swarm: Swarm::new(links.boxed(), protocols, key.public().to_peer_id(), config),
             listeners: Vec::new(),
             names,
             peers: PeerTable::new(),
@@ -241,7 +246,7 @@ impl Net {
             blocks: BlockList::default(),
             pace: settings.pace,
             ready: VecDeque::new(),
-            ranges: RangeNumbers::new(),
+            ranges,
             told_peers: BTreeMap::new(),
             ticks,
             last_tick: now,

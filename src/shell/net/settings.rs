@@ -132,6 +132,8 @@ pub struct NetLimits {
     pub outgoing: u32,
     /// No connection is opened or taken while the process holds more memory than this, in bytes.
     pub memory: usize,
+    /// Links of each kind (TCP, QUIC) that others began and that do not stand yet.
+    pub waiting: usize,
     /// Exchanges of one request and one response at a time on one link, begun by either side.
     pub exchanges_per_link: usize,
     /// Requests of others that are read and answered at a time, on all links together.
@@ -147,6 +149,10 @@ impl Default for NetLimits {
             outgoing: 16,
             // An idle neighbour costs 0.4 MiB (measured), the pool 64 MiB; a guess above that.
             memory: 1 << 30,
+            // At 194 connections a minute (seen in an attack from one address) one from the same
+            // address still has 40 s; both kinds and all neighbours stay below the 1,024 files
+            // that systems usually allow.
+            waiting: 128,
             // Two of each side; with gossip, ping and identify ten of a link's streams.
             exchanges_per_link: 4,
             // Each holds a request and a response, 0.4 MiB at most: 12 MiB. A guess.
@@ -160,6 +166,10 @@ impl Default for NetLimits {
 pub struct NetTiming {
     /// The interval at which overdue neighbours are disconnected and due addresses dialled.
     pub tick: Duration,
+    /// The longest that others take to set a link to us up.
+    pub handshake_in: Duration,
+    /// The longest that we take to set a link up, with looking its name up.
+    pub handshake_out: Duration,
     /// The longest a neighbour may stay connected without joining the flood.
     pub join: Duration,
     /// The mean time between two signs of life that we give.
@@ -185,7 +195,11 @@ impl Default for NetTiming {
         Self {
             // Gossipsub's own heartbeat.
             tick: Duration::from_secs(1),
-            // Six round trips of the slowest link with a handshake of 5 s. A guess.
+            // Noise over TCP needs four to five round trips: of a second each, as through Tor.
+            handshake_in: Duration::from_secs(5),
+            // As much again for connecting through Tor. A guess.
+            handshake_out: Duration::from_secs(10),
+            // Time for the slowest handshake six times over. A guess.
             join: Duration::from_secs(30),
             // 60 bytes to each neighbour each minute: less than ping already costs.
             heartbeat: Duration::from_secs(60),

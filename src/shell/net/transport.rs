@@ -2,10 +2,9 @@
 //! one link.
 //!
 //! Every link is encrypted and both ends prove their transport keys; there is no way to build one
-//! without.
+//! without. How long setting a link up may take is the door's affair ([`super::door`]).
 
 use core::net::{IpAddr, Ipv6Addr};
-use core::time::Duration;
 use std::io;
 use std::net::TcpListener;
 
@@ -26,9 +25,6 @@ use super::settings::Transport;
 
 /// A transport that needs nothing more than to be given to a swarm.
 pub(super) type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
-
-/// The longest that two ends take to set a link up. Twice the time of noise over a 5 s round trip.
-const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// Streams open at a time on one link: yamux counts those of both sides together and ends a link
 /// that has more, QUIC counts each side's. Gossip, ping and identify need two each, exchanges four
@@ -57,7 +53,6 @@ pub(super) fn build_transport(
             .upgrade(Version::V1)
             .authenticate(noise(key)?)
             .multiplex(YAMUX)
-            .timeout(HANDSHAKE)
             .boxed(),
     };
     Ok(links.map(move |(peer, link), _| (peer, Metered::around(link, patience))).boxed())
@@ -70,7 +65,6 @@ fn internet(key: &identity::Keypair) -> Result<BoxedTransport, NetError> {
         .upgrade(Version::V1)
         .authenticate(noise(key)?)
         .multiplex(YAMUX)
-        .timeout(HANDSHAKE)
         .boxed();
     let mut config = quic::Config::new(key);
     // QUIC counts the streams of each side, yamux those of both together.
