@@ -9,10 +9,12 @@ use futures::future::{join_all, select_all};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use undertone::shell::net::{Multiaddr, Net, NetEvent, NetSettings, Transport};
+use undertone::engine::node::input::Input;
+use undertone::shell::net::{DisconnectReason, Multiaddr, Net, NetEvent, NetSettings, Transport};
 
+use crate::attacker::Attacker;
 use crate::forward::{Forward, has_many_addresses, socket};
-use crate::world::{DEADLINE, accept, drive, envelope, in_time, settings};
+use crate::world::{DEADLINE, TOPIC, accept, drive, envelope, in_time, meet, settings};
 
 /// An address that is not the one that everything else here comes from.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 9, 0, 1);
@@ -146,4 +148,106 @@ async fn forty_behind_one_address_take_part_and_nobody_is_parted_with() {
         accept(net, event).filter(|_| index == 0)
     })
     .await;
+}
+
+/// Silent neighbours from three addresses take all TCP places of a node, which has eight.
+/// Of those it keeps two for whoever was first: one at the second address, one at the third. So the first
+/// has most of the others.
+async fn crowded() -> (Net, [Multiaddr; 2], Vec<Forward>, Vec<Attacker>) {
+    let mut settings = internet();
+    settings.limits.incoming = 8;
+    let (mut net, tcp, quic) = listening(settings).await;
+    let (mut forwards, mut crowd) = (Vec::new(), Vec::new());
+    for host in 1..=3 {
+        forwards.push(Forward::tcp(Ipv4Addr::new(127, 8, 0, host), socket(&tcp)).await);
+    }
+    for (number, host) in [1, 2, 0, 1, 2, 0, 0, 0].into_iter().enumerate() {
+        let mut attacker = Attacker::new(&forwards[host].at, TOPIC);
+        in_time("it to join", async {
+            while net.peers() <= number {
+                tokio::select! {
+                    event = net.next() => drop(event),
+                    () = attacker.parted() => panic!("parted with at once"),
+                }
+            }
+        })
+        .await;
+        crowd.push(attacker);
+    }
+    (net, [tcp, quic], forwards, crowd)
+}
+
+#[tokio::test]
+async fn silent_neighbours_give_way_by_their_addresses_and_quic_has_places_of_its_own() {
+    if !has_many_addresses() {
+        return;
+    }
+    let (mut net, [tcp, quic], _forwards, mut crowd) = crowded().await;
+    let by_quic = gets_in(&mut net, &quic).await;
+    assert_eq!(net.peers(), 9, "nobody gave way for it");
+    let mut newcomer = newcomer(&tcp);
+    let mut parted = 0;
+    in_time("one of the crowd to give way", async {
+        let mut gone =
+            Box::pin(select_all(crowd.iter_mut().map(|silent| Box::pin(silent.parted()))));
+        let mut left = None;
+        while newcomer.peers() == 0 || left.is_none() || parted == 0 || net.peers() < 9 {
+            tokio::select! {
+                event = net.next() => {
+                    if let NetEvent::Disconnected { why, .. } = event {
+                        assert_eq!(why, DisconnectReason::MadeRoom);
+                        parted += 1;
+                    }
+                }
+                event = newcomer.next() => drop(event),
+                ((), which, _) = &mut gone, if left.is_none() => left = Some(which),
+            }
+        }
+        assert_eq!(left, Some(2), "the one that was there for longest, of those at the first");
+    })
+    .await;
+    assert_eq!(parted, 1, "told of once");
+    drop(by_quic);
+}
+
+#[tokio::test]
+async fn a_neighbour_that_brought_an_envelope_stays_whoever_comes() {
+    if !has_many_addresses() {
+        return;
+    }
+    let mut settings = internet();
+    settings.limits.incoming = 4;
+    settings.pace.lease = Duration::ZERO;
+    let (net, tcp, _) = listening(settings).await;
+    let behind = Forward::tcp(ELSEWHERE, socket(&tcp)).await;
+    let mut nets = vec![net, newcomer(&behind.at)];
+    meet(&mut nets, &[1, 1]).await;
+    nets[1].publish(envelope(b"useful"));
+    drive(&mut nets, "the envelope", |_, event, net| accept(net, event)).await;
+    // From its own address, fifty silent ones, of which three can have a place at a time.
+    let mut crowd = JoinSet::new();
+    for _ in 0..50 {
+        let at = behind.at.clone();
+        crowd.spawn(async move { Attacker::new(&at, TOPIC).parted().await });
+    }
+    in_time("forty-seven of fifty to give way", async {
+        let mut gone = 0;
+        while gone < 47 {
+            let next = select_all(nets.iter_mut().map(|net| Box::pin(net.next())));
+            tokio::select! {
+                (event, index, _) = next => match event {
+                    NetEvent::Engine(Input::Peers(peers)) if index == 1 => {
+                        assert!(!peers.is_empty(), "after {gone}");
+                    }
+                    NetEvent::Disconnected { why, .. } => {
+                        assert_eq!((index, why), (0, DisconnectReason::MadeRoom));
+                    }
+                    _ => {}
+                },
+                Some(_) = crowd.join_next() => gone += 1,
+            }
+        }
+    })
+    .await;
+    assert_eq!(nets[1].peers(), 1);
 }

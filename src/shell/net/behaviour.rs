@@ -19,27 +19,29 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use libp2p::{
-    allow_block_list, connection_limits, gossipsub, identify, identity, mdns,
-    memory_connection_limits, ping,
+    allow_block_list, gossipsub, identify, identity, mdns, memory_connection_limits, ping,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
 use crate::engine::envelope::Floor;
 
 use super::NetError;
+use super::address_range::RangeNumbers;
 use super::admissions::KEPT;
+use super::door::Door;
 use super::frame::FRAME;
 use super::inbound::{CheckedGossip, Gossipsub, InboundCheck, Inspector};
 use super::request_response::{SyncBehaviour, sync_behaviour};
-use super::settings::{LanDiscovery, NetLimits, NetSettings, ProtocolNames};
+use super::settings::{LanDiscovery, NetSettings, ProtocolNames};
 
-/// Everything one connection is used for. Gossip comes last: its handler must not be made for a
+/// Everything one connection is used for. What may refuse a connection comes before the door, which
+/// makes others give way for it. Gossip comes last: its handler must not be made for a
 /// connection that one of the others denies, or it would wait for that connection forever.
 #[derive(NetworkBehaviour)]
 pub(super) struct Protocols {
     pub(super) blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
-    limits: connection_limits::Behaviour,
     memory: memory_connection_limits::Behaviour,
+    pub(super) door: Door,
     lan: Toggle<mdns::tokio::Behaviour>,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
@@ -52,6 +54,7 @@ impl Protocols {
     pub(super) fn new(
         key: &identity::Keypair,
         names: &ProtocolNames,
+        ranges: RangeNumbers,
         settings: &NetSettings,
     ) -> Result<Self, NetError> {
         let NetSettings { limits, pace, .. } = settings;
@@ -64,8 +67,8 @@ impl Protocols {
         };
         Ok(Self {
             blocked: allow_block_list::Behaviour::default(),
-            limits: connection_limits::Behaviour::new(connections(limits)),
             memory: memory_connection_limits::Behaviour::with_max_bytes(limits.memory),
+            door: Door::new(ranges, limits, pace),
             lan: Toggle::from(lan),
             identify: identify::Behaviour::new(identity_card(key)),
             ping: ping::Behaviour::new(ping::Config::new()),
@@ -98,17 +101,6 @@ const QUEUE: usize = 256;
 
 /// The longest that an envelope waits for a neighbour. Catching up brings what is dropped.
 const QUEUED: Duration = Duration::from_secs(5);
-
-/// Connections between the same two nodes. Two, because both may dial at the same moment.
-const PER_PEER: u32 = 2;
-
-fn connections(limits: &NetLimits) -> connection_limits::ConnectionLimits {
-    connection_limits::ConnectionLimits::default()
-        .with_max_pending_outgoing(Some(limits.outgoing))
-        .with_max_established_incoming(Some(limits.incoming))
-        .with_max_established_outgoing(Some(limits.outgoing))
-        .with_max_established_per_peer(Some(PER_PEER))
-}
 
 /// Identify's description of this node: the protocol list, which others need to find gossipsub, and
 /// two constants that every node of this network gives. No address, no version, no push: anything
@@ -212,7 +204,7 @@ fn scores(names: &ProtocolNames) -> gossipsub::PeerScoreParams {
         // missed.
         app_specific_weight: 1.0,
         // P6: behind one address may be a household, a carrier's network or an exit of Tor. How many
-        // places they get is not a matter of scores.
+        // places they get is the door's affair, and only when all are taken.
         ip_colocation_factor_weight: 0.0,
         // P7: ids announced and never delivered, grafts during a back-off. Whoever keeps this node
         // busy for three seconds makes others seem to break their word, so twenty a minute are

@@ -27,6 +27,7 @@ const PATIENCE: u32 = 10;
 /// All addresses to keep connected.
 pub(super) struct Dialer {
     targets: BTreeMap<Multiaddr, DialTarget>,
+    stood: Duration,
     first_retry: Duration,
     longest_retry: Duration,
 }
@@ -43,14 +44,23 @@ pub(super) enum AddressOrigin {
 struct DialTarget {
     origin: AddressOrigin,
     state: DialState,
-    /// Dials that failed and connections that ended, since the peer last joined the flood.
+    /// Dials that failed and connections that ended, since the peer last stood in the flood.
     failures: u32,
 }
 
 enum DialState {
-    Waiting { until: Instant },
-    Dialing { connection: ConnectionId },
-    Connected { connection: ConnectionId, peer: PeerId },
+    Waiting {
+        until: Instant,
+    },
+    Dialing {
+        connection: ConnectionId,
+    },
+    /// `joined` is when the peer joined the flood, if it did.
+    Connected {
+        connection: ConnectionId,
+        peer: PeerId,
+        joined: Option<Instant>,
+    },
 }
 
 impl Dialer {
@@ -58,13 +68,15 @@ impl Dialer {
     pub(super) fn new(pace: &NetTiming) -> Self {
         Self {
             targets: BTreeMap::new(),
+            stood: pace.stood,
             first_retry: pace.first_retry,
             longest_retry: pace.longest_retry,
         }
     }
 
     /// Adds an address, due at once. One that is known already stays as it is, except that
-    /// configuring it makes it permanent. Beyond [`TARGETS`], only configured ones are added.
+    /// configuring it makes it permanent. Beyond [`TARGETS`], a learnt one takes the place of
+    /// one that failed, or is dropped.
     pub(super) fn add(&mut self, address: Multiaddr, origin: AddressOrigin, now: Instant) {
         // A known address keeps its wait: announcing it again must not make us dial it again.
         if let Some(known) = self.targets.get_mut(&address) {
@@ -73,33 +85,51 @@ impl Dialer {
             }
             return;
         }
-        if origin == AddressOrigin::Heard && self.targets.len() >= TARGETS {
+        if origin == AddressOrigin::Heard && self.targets.len() >= TARGETS && !self.make_room() {
             return;
         }
         let state = DialState::Waiting { until: now };
         self.targets.insert(address, DialTarget { origin, state, failures: 0 });
     }
 
+    /// Forgets the learnt address that failed most often, if any did and is not in use: or whoever
+    /// announces many first would keep out all that are announced later.
+    fn make_room(&mut self) -> bool {
+        let failed = self.targets.iter().filter(|(_, target)| {
+            target.is_waiting() && target.origin == AddressOrigin::Heard && target.failures > 0
+        });
+        let worst = failed.max_by_key(|(_, target)| target.failures);
+        let Some(worst) = worst.map(|(address, _)| address.clone()) else { return false };
+        self.targets.remove(&worst).is_some()
+    }
+
     /// The addresses to dial at `now`. `connected` holds for peers that are neighbours already,
-    /// whichever side dialled; an address that names such a peer is left out.
-    pub(super) fn due(&self, now: Instant, connected: impl Fn(&PeerId) -> bool) -> Vec<Multiaddr> {
+    /// whichever side dialled; an address that names such a peer is left out. `chance` is uniform:
+    /// of more learnt addresses than are wanted it chooses, or the lowest would always be first.
+    pub(super) fn due(
+        &self,
+        now: Instant,
+        chance: u32,
+        connected: impl Fn(&PeerId) -> bool,
+    ) -> Vec<Multiaddr> {
         let busy = self.targets.values().filter(|target| !target.is_waiting()).count();
         // Configured addresses count towards the wanted ones and are never held back by them.
-        let mut wanted = WANTED.saturating_sub(busy);
-        let mut due = Vec::new();
+        let wanted = WANTED.saturating_sub(busy);
+        let (mut due, mut heard) = (Vec::new(), Vec::new());
         for (address, target) in &self.targets {
             let DialState::Waiting { until } = target.state else { continue };
             if until > now || peer_in(address).is_some_and(|peer| connected(&peer)) {
                 continue;
             }
-            if target.origin == AddressOrigin::Heard {
-                if wanted == 0 {
-                    continue;
-                }
-                wanted -= 1;
+            match target.origin {
+                AddressOrigin::Configured => due.push(address.clone()),
+                AddressOrigin::Heard => heard.push(address),
             }
-            due.push(address.clone());
         }
+        let first = usize::try_from(chance).unwrap_or(0).checked_rem(heard.len()).unwrap_or(0);
+        due.extend(
+            heard.iter().cycle().skip(first).take(wanted.min(heard.len())).copied().cloned(),
+        );
         due
     }
 
@@ -113,17 +143,17 @@ impl Dialer {
     /// A dial was answered by `peer`. Returns its address if the dial was one of ours.
     pub(super) fn reached(&mut self, connection: ConnectionId, peer: PeerId) -> Option<Multiaddr> {
         let (address, target) = self.by_connection(connection)?;
-        target.state = DialState::Connected { connection, peer };
+        target.state = DialState::Connected { connection, peer, joined: None };
         Some(address)
     }
 
-    /// The peer takes part in the flood: the address is a good one.
-    pub(super) fn joined(&mut self, peer: &PeerId) {
-        // Only now, and not when the dial is answered: a peer that accepts every connection and
-        // hangs up would be dialled each second for ever.
+    /// The peer takes part in the flood.
+    pub(super) fn joined(&mut self, peer: &PeerId, now: Instant) {
         for target in self.targets.values_mut() {
-            if matches!(&target.state, DialState::Connected { peer: at, .. } if at == peer) {
-                target.failures = 0;
+            if let DialState::Connected { peer: at, joined, .. } = &mut target.state
+                && at == peer
+            {
+                joined.get_or_insert(now);
             }
         }
     }
@@ -146,7 +176,16 @@ impl Dialer {
         now: Instant,
         chance: u32,
     ) -> Option<Multiaddr> {
-        let address = self.by_connection(connection)?.0;
+        let stood = self.stood;
+        let (address, target) = self.by_connection(connection)?;
+        // Only now, and not when the dial is answered or the peer joins: one that accepts every
+        // connection and hangs up would be dialled each second for ever, and so would a relay that
+        // more want than it has places for, by those that gave way.
+        if let DialState::Connected { joined: Some(joined), .. } = target.state
+            && now.duration_since(joined) >= stood
+        {
+            target.failures = 0;
+        }
         self.failed(&address, now, chance);
         Some(address)
     }
@@ -229,12 +268,14 @@ mod tests {
         tick: Duration::from_millis(1),
         handshake_in: Duration::from_secs(1),
         handshake_out: Duration::from_secs(1),
+        lease: Duration::from_secs(1),
         join: Duration::from_secs(1),
         heartbeat: Duration::from_secs(1),
         silence: Duration::from_secs(1),
         exchange: Duration::from_secs(1),
         stall: Duration::from_secs(1),
         farewell: Duration::from_secs(1),
+        stood: Duration::from_secs(30),
         first_retry: Duration::from_secs(1),
         longest_retry: Duration::from_secs(60),
         wall: crate::shell::os::clock::wall,
@@ -270,11 +311,11 @@ mod tests {
     fn an_address_is_due_at_once_and_not_while_in_use() {
         let now = Instant::now();
         let (mut dialer, at) = one(AddressOrigin::Configured, now);
-        assert_eq!(dialer.due(now, nobody), core::slice::from_ref(&at));
+        assert_eq!(dialer.due(now, 0, nobody), core::slice::from_ref(&at));
         dialer.dialing(&at, connection(1));
-        assert!(dialer.due(now, nobody).is_empty());
+        assert!(dialer.due(now, 0, nobody).is_empty());
         assert_eq!(dialer.reached(connection(1), PeerId::random()), Some(at));
-        assert!(dialer.due(now, nobody).is_empty());
+        assert!(dialer.due(now, 0, nobody).is_empty());
     }
 
     #[test]
@@ -285,8 +326,8 @@ mod tests {
         for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
             dial_in_vain(&mut dialer, &at, at_moment);
             let due = at_moment + Duration::from_secs(wait);
-            assert!(dialer.due(due - Duration::from_millis(1), nobody).is_empty());
-            assert_eq!(dialer.due(due, nobody), core::slice::from_ref(&at));
+            assert!(dialer.due(due - Duration::from_millis(1), 0, nobody).is_empty());
+            assert_eq!(dialer.due(due, 0, nobody), core::slice::from_ref(&at));
             at_moment = due;
         }
     }
@@ -301,9 +342,47 @@ mod tests {
         let peer = PeerId::random();
         dialer.dialing(&at, connection(2));
         dialer.reached(connection(2), peer);
-        dialer.joined(&peer);
-        dialer.lost(connection(2), now, u32::MAX);
-        assert_eq!(dialer.due(now + PACE.first_retry, nobody), [at]);
+        dialer.joined(&peer, now);
+        let later = now + PACE.stood;
+        dialer.lost(connection(2), later, u32::MAX);
+        assert_eq!(dialer.due(later + PACE.first_retry, 0, nobody), [at]);
+    }
+
+    #[test]
+    fn a_peer_that_lets_nobody_stay_is_dialled_less_and_less_often() {
+        let now = Instant::now();
+        let (mut dialer, at) = one(AddressOrigin::Configured, now);
+        let mut at_moment = now;
+        for wait in [1, 2, 4, 8] {
+            let peer = PeerId::random();
+            dialer.dialing(&at, connection(1));
+            dialer.reached(connection(1), peer);
+            dialer.joined(&peer, at_moment);
+            let lost = at_moment + PACE.stood - Duration::from_millis(1);
+            dialer.lost(connection(1), lost, u32::MAX);
+            let due = lost + Duration::from_secs(wait);
+            assert!(dialer.due(due - Duration::from_millis(1), 0, nobody).is_empty());
+            at_moment = due;
+        }
+    }
+
+    #[test]
+    fn learnt_addresses_that_failed_make_room_and_each_one_has_its_chance() {
+        let now = Instant::now();
+        let mut dialer = Dialer::new(&PACE);
+        for number in 0..1_000 {
+            dialer.add(address(number), AddressOrigin::Heard, now);
+        }
+        let late = address(5_000);
+        dialer.add(late.clone(), AddressOrigin::Heard, now);
+        assert!(!dialer.targets.contains_key(&late), "nothing says that the others are worse");
+        dial_in_vain(&mut dialer, &address(7), now);
+        dialer.add(late.clone(), AddressOrigin::Heard, now);
+        assert!(dialer.targets.contains_key(&late) && !dialer.targets.contains_key(&address(7)));
+        assert_eq!(dialer.targets.len(), TARGETS);
+        let chosen: std::collections::BTreeSet<_> =
+            (0..256).flat_map(|chance| dialer.due(now, chance, nobody)).collect();
+        assert_eq!(chosen.len(), TARGETS);
     }
 
     #[test]
@@ -325,14 +404,14 @@ mod tests {
         for number in 0..100 {
             dialer.add(address(number), AddressOrigin::Heard, now);
         }
-        let due = dialer.due(now, nobody);
+        let due = dialer.due(now, 0, nobody);
         assert_eq!(due.len(), WANTED);
         for (number, at) in due.iter().enumerate() {
             dialer.dialing(at, connection(number));
         }
-        assert!(dialer.due(now, nobody).is_empty());
+        assert!(dialer.due(now, 0, nobody).is_empty());
         dialer.add(address(1000), AddressOrigin::Configured, now);
-        assert_eq!(dialer.due(now, nobody), [address(1000)], "a wish is no matter of need");
+        assert_eq!(dialer.due(now, 0, nobody), [address(1000)], "a wish is no matter of need");
     }
 
     #[test]
@@ -341,8 +420,8 @@ mod tests {
         let peer = PeerId::random();
         let mut dialer = Dialer::new(&PACE);
         dialer.add(address(1).with(Protocol::P2p(peer)), AddressOrigin::Configured, now);
-        assert!(dialer.due(now, |other| *other == peer).is_empty());
-        assert_eq!(dialer.due(now, nobody).len(), 1);
+        assert!(dialer.due(now, 0, |other| *other == peer).is_empty());
+        assert_eq!(dialer.due(now, 0, nobody).len(), 1);
     }
 
     #[test]
@@ -418,12 +497,12 @@ mod tests {
                         dialer.add(address(number), origin, now);
                     }
                     Step::DialAll => {
-                        for at in dialer.due(now, nobody) {
+                        for at in dialer.due(now, 0, nobody) {
                             prop_assert!(dialer.targets[&at].is_waiting());
                             dialer.dialing(&at, connection(dials));
                             dials += 1;
                         }
-                        prop_assert!(dialer.due(now, nobody).is_empty());
+                        prop_assert!(dialer.due(now, 0, nobody).is_empty());
                     }
                     Step::Reach(number) => {
                         dialer.reached(connection(number), PeerId::random());
@@ -437,7 +516,7 @@ mod tests {
                 prop_assert!(dialer.targets.len() <= TARGETS.max(wishes.len()) + wishes.len());
             }
             // However it went, no wish waits longer than the longest retry.
-            let due = dialer.due(now + PACE.longest_retry, nobody);
+            let due = dialer.due(now + PACE.longest_retry, 0, nobody);
             for wish in wishes {
                 prop_assert!(due.contains(&wish) || !dialer.targets[&wish].is_waiting());
             }
@@ -460,7 +539,7 @@ mod tests {
             assert_eq!(named.is_none(), bare == address);
             let mut dialer = Dialer::new(&PACE);
             dialer.add(address.clone(), AddressOrigin::Heard, now);
-            assert_eq!(dialer.due(now, nobody), [address]);
+            assert_eq!(dialer.due(now, 0, nobody), [address]);
         };
         each_text(&seeds.each_ref().map(String::as_str), |text| {
             Reading::of(text.parse().map(dial))

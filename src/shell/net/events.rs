@@ -18,6 +18,7 @@ use crate::engine::id::{Neighbour, NeighbourId};
 
 use super::behaviour::ProtocolsEvent;
 use super::dialer::{self, AddressOrigin};
+use super::door::DoorEvent;
 use super::inbound::{GossipEvent, OffTime};
 use super::muxer::LinkError;
 use super::peers::{OverdueReason, REFUSALS};
@@ -117,7 +118,7 @@ impl Net {
             self.heartbeat(now);
         }
         let connected = |peer: &PeerId| self.swarm.is_connected(peer);
-        for address in self.dialer.due(now, connected) {
+        for address in self.dialer.due(now, chance(), connected) {
             self.dial(address, now);
         }
     }
@@ -133,6 +134,13 @@ impl Net {
     fn on_protocol(&mut self, event: ProtocolsEvent) {
         match event {
             ProtocolsEvent::Gossip(event) => self.on_gossip(event),
+            ProtocolsEvent::Door(DoorEvent::MadeRoom(peer)) => {
+                // The door closes its links; until then nothing more is asked of it.
+                self.peers.gone(peer);
+                let from = self.peers.tag(peer, Instant::now());
+                let why = DisconnectReason::MadeRoom;
+                self.ready.push_back(NetEvent::Disconnected { from, why });
+            }
             ProtocolsEvent::Sync(event) => {
                 let input = self.exchanges.on_event(&self.peers, event);
                 self.ready.extend(input.map(NetEvent::Engine));
@@ -187,7 +195,8 @@ impl Net {
             gossipsub::Event::Subscribed { peer_id, topic } => {
                 if topic == self.names.flood.hash() {
                     self.peers.joined(peer_id);
-                    self.dialer.joined(&peer_id);
+                    self.dialer.joined(&peer_id, now);
+                    self.swarm.behaviour_mut().door.joined(peer_id, now);
                 } else {
                     // The filter lets our two topics through alone, so this is the sign of life.
                     self.peers.heartbeat(peer_id, now);
@@ -196,6 +205,7 @@ impl Net {
             gossipsub::Event::Unsubscribed { peer_id, topic } => {
                 if topic == self.names.flood.hash() {
                     self.peers.left(peer_id, now);
+                    self.swarm.behaviour_mut().door.left(peer_id);
                 } else {
                     // Leaving that topic is as good a sign as joining it: each beat does one of
                     // both.
@@ -291,7 +301,7 @@ fn kind(error: &DialError) -> DialFailure {
         // The swarm removes our own listen addresses from a dial before it is made.
         DialError::LocalPeerId { .. } | DialError::NoAddresses => DialFailure::Ourselves,
         DialError::WrongPeerId { .. } => DialFailure::OtherKey,
-        // Connection and memory limits, and blocked transport keys, deny a dial.
+        // The door, the limit of memory, and blocked transport keys, deny a dial.
         DialError::Denied { .. } | DialError::DialPeerConditionFalse(_) => DialFailure::Forbidden,
         DialError::Aborted => DialFailure::Unreachable,
         DialError::Transport(errors) => {

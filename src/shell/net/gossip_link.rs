@@ -38,7 +38,8 @@ use super::muxer::waited;
 use super::peers::REFUSALS;
 
 /// Work that one neighbour may cause a second: 1,300 usual envelopes, 85 times the default line. A
-/// guess; 64 hostile neighbours keep one core busy with it, and it is not that of the node's task.
+/// guess; the 112 neighbours that a node can have, all hostile, keep two cores busy with it, by
+/// calculation. None of it is the work of the node's own task.
 const RATE: u32 = 4_096;
 
 /// Work that one neighbour may cause at once: four seconds of [`RATE`].

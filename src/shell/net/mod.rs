@@ -171,6 +171,8 @@ pub enum DisconnectReason {
     Unresponsive,
     /// It took next to nothing of what was sent to it. It is dialled again if this node dialled it.
     Stalled,
+    /// All places were taken, and it was neither useful nor here for longest. It may come back.
+    MadeRoom,
 }
 
 /// The outcome of publishing an envelope of ours.
@@ -219,8 +221,8 @@ impl Net {
     pub fn new(settings: NetSettings) -> Result<Self, NetError> {
         let key = identity::Keypair::generate_ed25519();
         let names = ProtocolNames::new(&settings.network, settings.floor_bits);
-        let protocols = Protocols::new(&key, &names, &settings)?;
         let ranges = RangeNumbers::new();
+        let protocols = Protocols::new(&key, &names, ranges.clone(), &settings)?;
         let links = transport::build_transport(settings.transport, &key, (&settings.pace).into())?;
         let links = DoorTransport::new(links, ranges.clone(), &settings.limits, &settings.pace);
         let config = swarm::Config::with_tokio_executor()
@@ -312,9 +314,12 @@ impl Net {
         if !gossip.report_verdict(&peer, id, verdict) {
             tracing::debug!("a validation result came too late");
         }
-        // Gossipsub's score alone would only ignore such a carrier: it never disconnects one.
-        if acceptance == Acceptance::Reject {
-            self.count_invalid(from);
+        match acceptance {
+            // Work was paid for it and nobody had brought it before: what every node sees alike.
+            Acceptance::Accept => self.swarm.behaviour_mut().door.brought(peer, Instant::now()),
+            Acceptance::Ignore => {}
+            // Gossipsub's score alone would only ignore such a carrier: it never disconnects one.
+            Acceptance::Reject => self.count_invalid(from),
         }
     }
 

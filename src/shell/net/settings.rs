@@ -126,10 +126,10 @@ pub enum Transport {
 /// The most of the machine's resources that the network takes.
 #[derive(Clone, Copy, Debug)]
 pub struct NetLimits {
-    /// Connections others opened to us.
-    pub incoming: u32,
+    /// Connections of each kind (TCP, QUIC) that others opened to us.
+    pub incoming: usize,
     /// Connections we opened.
-    pub outgoing: u32,
+    pub outgoing: usize,
     /// No connection is opened or taken while the process holds more memory than this, in bytes.
     pub memory: usize,
     /// Links of each kind (TCP, QUIC) that others began and that do not stand yet.
@@ -143,8 +143,9 @@ pub struct NetLimits {
 impl Default for NetLimits {
     fn default() -> Self {
         Self {
-            // Eight times the mesh degree: a public relay serves more than it needs. A guess.
-            incoming: 64,
+            // Of both kinds twelve times the mesh degree: a public relay serves more than it needs.
+            // A guess; idle they cost 38 MiB.
+            incoming: 48,
             // Room for a whole mesh of our own choosing and as much again. A guess.
             outgoing: 16,
             // An idle neighbour costs 0.4 MiB (measured), the pool 64 MiB; a guess above that.
@@ -170,6 +171,9 @@ pub struct NetTiming {
     pub handshake_in: Duration,
     /// The longest that we take to set a link up, with looking its name up.
     pub handshake_out: Duration,
+    /// The time in which a new neighbour gives its place to nobody whose range of addresses has as
+    /// many places already.
+    pub lease: Duration,
     /// The longest a neighbour may stay connected without joining the flood.
     pub join: Duration,
     /// The mean time between two signs of life that we give.
@@ -182,6 +186,9 @@ pub struct NetTiming {
     pub stall: Duration,
     /// The longest that closing a connection takes.
     pub farewell: Duration,
+    /// A connection that we dialled and that stood in the flood for so long was a good one: the wait
+    /// after it ends begins anew.
+    pub stood: Duration,
     /// The wait after the first failed dial; each further failure doubles it.
     pub first_retry: Duration,
     /// The longest wait between two dials.
@@ -199,6 +206,9 @@ impl Default for NetTiming {
             handshake_in: Duration::from_secs(5),
             // As much again for connecting through Tor. A guess.
             handshake_out: Duration::from_secs(10),
+            // Time to join and to begin catching up. Not longer: if a quarter of the places goes
+            // round, two newcomers a second get in even from an attacker's own address.
+            lease: Duration::from_secs(5),
             // Time for the slowest handshake six times over. A guess.
             join: Duration::from_secs(30),
             // 60 bytes to each neighbour each minute: less than ping already costs.
@@ -211,6 +221,9 @@ impl Default for NetTiming {
             stall: Duration::from_secs(20),
             // A round trip of the slowest link and what waits in it. A guess.
             farewell: Duration::from_secs(2),
+            // A relay that more want than it has places for would be dialled each second by those
+            // that gave way. A guess.
+            stood: Duration::from_secs(60),
             // A relay that restarts is back within seconds.
             first_retry: Duration::from_secs(1),
             // Often enough to be found the same evening, seldom enough to be no burden. A guess.

@@ -32,7 +32,7 @@ pub(super) type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
 const STREAMS: usize = 16;
 
 /// The bytes a peer may send on all streams of a QUIC link before they are read: four full streams.
-/// 64 links hold 64 MiB then, and one carries 5 MB a second at 200 ms.
+/// The 64 QUIC links that there can be hold 64 MiB then, and one carries 5 MB a second at 200 ms.
 const QUIC_LINK: u32 = 1 << 20;
 
 const YAMUX: Yamux = Yamux { streams: STREAMS };
