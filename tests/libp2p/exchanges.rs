@@ -390,12 +390,14 @@ async fn a_neighbour_outside_the_flood_is_not_answered() {
     rogue.ask(Say::Bytes(vec![1]));
     drive_with((&mut net, &mut rogue), "the end of the stream", |turn, _, _| match turn {
         Turn::Net(NetEvent::Engine(Input::SyncRequest { .. })) => panic!("handed up"),
-        turn => matches!(
-            exchanged(turn)?,
-            Event::Message { message: Message::Response { response: Say::Bytes(bytes), .. }, .. }
-                if bytes.is_empty()
-        )
-        .then_some(()),
+        turn => match exchanged(turn)? {
+            Event::OutboundFailure { .. } => Some(()),
+            Event::Message { message: Message::Response { response, .. }, .. } => {
+                assert_eq!(response, Say::Bytes(Vec::new()), "the stream ends");
+                Some(())
+            }
+            _ => None,
+        },
     })
     .await;
     net.sync_request(NeighbourId(0), ASK, vec![1]);
@@ -409,10 +411,10 @@ async fn a_neighbour_outside_the_flood_is_not_answered() {
     assert_eq!(end.await, None);
 }
 
-/// The rogue opens streams and says nothing on them, until one more is refused.
-async fn open(count: usize, nets: &mut [Net; 2], rogue: &mut Rogue) {
+/// The rogue opens streams and says this on them, until one more is refused.
+async fn open(count: usize, say: Say, nets: &mut [Net; 2], rogue: &mut Rogue) {
     for _ in 0..count {
-        rogue.ask(Say::Nothing);
+        rogue.ask(say.clone());
     }
     // Streams are opened in turn: when this one was refused, the others are open or refused.
     let last = rogue.ask(Say::Bytes(vec![1]));
@@ -432,7 +434,7 @@ async fn open(count: usize, nets: &mut [Net; 2], rogue: &mut Rogue) {
 #[tokio::test]
 async fn silent_streams_take_no_place_from_other_neighbours() {
     let (mut nets, mut rogue) = between_two(|_| {}).await;
-    open(8, &mut nets, &mut rogue).await;
+    open(8, Say::Nothing, &mut nets, &mut rogue).await;
     assert_eq!(the_other_is_answered(&mut nets, &mut rogue).await, Some(vec![2]));
     the_flood_goes_on(&mut nets, &mut rogue).await;
 }
@@ -441,7 +443,7 @@ async fn silent_streams_take_no_place_from_other_neighbours() {
 async fn other_neighbours_are_answered_however_many_streams_one_opens() {
     let (mut nets, mut rogue) = between_two(|_| {}).await;
     // Whether its own link bears it depends on how many arrive at once.
-    open(200, &mut nets, &mut rogue).await;
+    open(200, Say::Nothing, &mut nets, &mut rogue).await;
     assert_eq!(the_other_is_answered(&mut nets, &mut rogue).await, Some(vec![2]));
     nets[0].publish(envelope(b"to the other"));
     drive_among((&mut nets, &mut rogue), "an envelope", |index, turn, nets, _| match turn {
@@ -452,22 +454,45 @@ async fn other_neighbours_are_answered_however_many_streams_one_opens() {
 }
 
 #[tokio::test]
-async fn all_neighbours_together_get_no_more_places_than_the_limit() {
+async fn a_neighbour_that_keeps_all_places_loses_one_to_a_newcomer() {
     let (mut nets, mut rogue) = between_two(|settings| settings.limits.exchanges = 1).await;
     occupy(&mut nets, &mut rogue).await;
-    assert_eq!(the_other_is_answered(&mut nets, &mut rogue).await, None);
+    assert_eq!(the_other_is_answered(&mut nets, &mut rogue).await, Some(vec![2]));
+    the_flood_goes_on(&mut nets, &mut rogue).await;
 }
 
 #[tokio::test]
-async fn a_neighbour_that_never_reads_the_response_holds_a_place_for_a_bounded_time() {
-    let (mut nets, mut rogue) = between_two(|settings| {
-        settings.limits.exchanges = 1;
-        settings.pace.exchange = BRIEF;
+async fn streams_that_end_never_take_no_place_from_another_neighbour() {
+    for say in [Say::Nothing, Say::Trickle] {
+        let (mut nets, mut rogue) = between_two(|settings| settings.limits.exchanges = 2).await;
+        open(3, say, &mut nets, &mut rogue).await;
+        assert_eq!(the_other_is_answered(&mut nets, &mut rogue).await, Some(vec![2]));
+    }
+}
+
+#[tokio::test]
+async fn streams_of_those_outside_the_flood_take_no_place_at_all() {
+    let (mut nets, mut rogue) = between_two(|settings| settings.limits.exchanges = 1).await;
+    rogue.swarm.behaviour_mut().gossip.unsubscribe(&IdentTopic::new(TOPIC));
+    drive_among((&mut nets, &mut rogue), "it to be seen outside", |_, _, nets, _| {
+        (nets[0].peers() == 1).then_some(())
     })
     .await;
-    occupy(&mut nets, &mut rogue).await;
-    while the_other_is_answered(&mut nets, &mut rogue).await.is_none() {}
-    the_flood_goes_on(&mut nets, &mut rogue).await;
+    // The only place is the other's, whose request waits for its answer meanwhile.
+    let middle = tag_of(&nets[1]);
+    nets[1].sync_request(middle, ASK, vec![1]);
+    let asked = drive_among((&mut nets, &mut rogue), "its request", |_, turn, _, _| match turn {
+        Turn::Net(NetEvent::Engine(Input::SyncRequest { id: ticket, .. })) => Some(ticket),
+        _ => None,
+    });
+    let ticket = asked.await;
+    open(3, Say::Nothing, &mut nets, &mut rogue).await;
+    nets[0].sync_respond(ticket, vec![2]);
+    let end = drive_among((&mut nets, &mut rogue), "its answer", |_, turn, _, _| match turn {
+        Turn::Net(event) => answer(event),
+        Turn::Rogue(_) => None,
+    });
+    assert_eq!(end.await, Some(vec![2]));
 }
 
 /// The rogue asks, is answered, and does not read.

@@ -28,10 +28,11 @@ use crate::engine::envelope::Floor;
 use super::NetError;
 use super::address_range::RangeNumbers;
 use super::admissions::KEPT;
+use super::desk::KnownExchanges;
 use super::door::Door;
 use super::frame::FRAME;
 use super::inbound::{CheckedGossip, Gossipsub, InboundCheck, Inspector};
-use super::request_response::{SyncBehaviour, sync_behaviour};
+use super::request_response::sync_behaviour;
 use super::settings::{LanDiscovery, NetSettings, ProtocolNames};
 
 /// Everything one connection is used for. What may refuse a connection comes before the door, which
@@ -45,7 +46,7 @@ pub(super) struct Protocols {
     lan: Toggle<mdns::tokio::Behaviour>,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
-    pub(super) sync: SyncBehaviour,
+    pub(super) sync: KnownExchanges,
     pub(super) gossip: CheckedGossip,
 }
 
@@ -68,11 +69,11 @@ impl Protocols {
         Ok(Self {
             blocked: allow_block_list::Behaviour::default(),
             memory: memory_connection_limits::Behaviour::with_max_bytes(limits.memory),
-            door: Door::new(ranges, limits, pace),
+            door: Door::new(ranges.clone(), limits, pace),
             lan: Toggle::from(lan),
             identify: identify::Behaviour::new(identity_card(key)),
             ping: ping::Behaviour::new(ping::Config::new()),
-            sync: sync_behaviour(names, limits, pace)?,
+            sync: sync_behaviour(names, ranges, limits, pace)?,
             gossip: gossip(names, settings)?,
         })
     }

@@ -196,7 +196,9 @@ impl Net {
                 if topic == self.names.flood.hash() {
                     self.peers.joined(peer_id);
                     self.dialer.joined(&peer_id, now);
-                    self.swarm.behaviour_mut().door.joined(peer_id, now);
+                    let protocols = self.swarm.behaviour_mut();
+                    protocols.door.joined(peer_id, now);
+                    protocols.sync.joined(&peer_id);
                 } else {
                     // The filter lets our two topics through alone, so this is the sign of life.
                     self.peers.heartbeat(peer_id, now);
@@ -205,7 +207,9 @@ impl Net {
             gossipsub::Event::Unsubscribed { peer_id, topic } => {
                 if topic == self.names.flood.hash() {
                     self.peers.left(peer_id, now);
-                    self.swarm.behaviour_mut().door.left(peer_id);
+                    let protocols = self.swarm.behaviour_mut();
+                    protocols.door.left(peer_id);
+                    protocols.sync.left(&peer_id);
                 } else {
                     // Leaving that topic is as good a sign as joining it: each beat does one of
                     // both.

@@ -25,6 +25,7 @@ mod address_range;
 mod admissions;
 mod backlog;
 mod behaviour;
+mod desk;
 mod dialer;
 mod door;
 mod events;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use libp2p::{StreamProtocol, request_response};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::NetError;
+use super::address_range::RangeNumbers;
+use super::desk::{Asker, Desk, DeskPlace, KnownExchanges};
 use super::settings::{NetLimits, NetTiming, ProtocolNames};
 
 /// The longest request, in bytes: room for fingerprints of every hour of a week, several times
@@ -22,6 +23,9 @@ pub const LONGEST_REQUEST: usize = 64 << 10;
 /// trip fetches several. A guess.
 pub const LONGEST_RESPONSE: usize = 320 << 10;
 
+/// What is written of a response at once, in bytes: whoever takes that much makes progress.
+const SLICE: usize = 16 << 10;
+
 /// libp2p's request and response with our frames.
 pub(super) type SyncBehaviour = request_response::Behaviour<FrameCodec>;
 
@@ -31,37 +35,36 @@ pub(super) type SyncBehaviourEvent = request_response::Event<Vec<u8>, Vec<u8>>;
 /// Sends and answers requests under the name of this network.
 pub(super) fn sync_behaviour(
     names: &ProtocolNames,
+    ranges: RangeNumbers,
     limits: &NetLimits,
     pace: &NetTiming,
-) -> Result<SyncBehaviour, NetError> {
+) -> Result<KnownExchanges, NetError> {
     let protocol = StreamProtocol::try_from_owned(names.sync.clone())
         .map_err(|error| NetError::Protocol(error.to_string()))?;
     let config = request_response::Config::default()
         .with_request_timeout(pace.exchange)
         .with_max_concurrent_streams(limits.exchanges_per_link);
     let protocols = [(protocol, request_response::ProtocolSupport::Full)];
-    Ok(SyncBehaviour::with_codec(FrameCodec::new(limits.exchanges), protocols, config))
+    let desk = Arc::new(Desk::new(limits.exchanges));
+    let codec = FrameCodec { desk: Arc::clone(&desk), asker: None, held: None };
+    Ok(KnownExchanges::new(SyncBehaviour::with_codec(codec, protocols, config), desk, ranges))
 }
 
-/// Reads and writes frames. There is a clone for each stream, which holds a place among the
-/// requests answered at a time for as long as it lasts.
+/// Reads and writes frames. The behaviour has one, each connection a clone of it, each stream a clone
+/// of that.
 pub(super) struct FrameCodec {
-    places: Arc<Semaphore>,
-    held: Option<OwnedSemaphorePermit>,
-}
-
-impl FrameCodec {
-    /// At most `answered` requests are read or answered at a time, on all links together.
-    fn new(answered: usize) -> Self {
-        let places = answered.min(Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(places)), held: None }
-    }
+    desk: Arc<Desk>,
+    /// The neighbour at the other end; none in the behaviour's own.
+    asker: Option<Arc<Asker>>,
+    /// The place among the requests answered at a time, for as long as the stream lasts.
+    held: Option<DeskPlace>,
 }
 
 impl Clone for FrameCodec {
     fn clone(&self) -> Self {
+        let asker = self.asker.clone().or_else(|| self.desk.entering());
         // The place belongs to the stream that took it, so a clone begins without one.
-        Self { places: Arc::clone(&self.places), held: None }
+        Self { desk: Arc::clone(&self.desk), asker, held: None }
     }
 }
 
@@ -74,11 +77,11 @@ impl request_response::Codec for FrameCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        // A request that finds all places taken fails at once: a queue would let silent streams
-        // keep honest neighbours waiting until their own time is up.
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(io::Error::other)?;
-        self.held = Some(place);
-        read(io, LONGEST_REQUEST).await
+        // Nobody asks without a connection; should libp2p make handlers otherwise one day, nobody is
+        // answered.
+        let asker = self.asker.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let place = self.held.insert(self.desk.place(asker).await?);
+        place.read(read(io, LONGEST_REQUEST)).await
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Vec<u8>>
@@ -111,7 +114,11 @@ impl request_response::Codec for FrameCodec {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        io.write_all(&response).await
+        let place = self.held.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        for slice in response.chunks(SLICE) {
+            place.hold(io.write_all(slice)).await?;
+        }
+        Ok(())
     }
 }
 
@@ -140,6 +147,7 @@ mod tests {
 
     use super::*;
     use crate::engine::testing::mutate::{Reading, each_case};
+    use crate::shell::net::desk::tests::asker;
 
     static PROTOCOL: StreamProtocol = StreamProtocol::new("/sync");
 
@@ -149,24 +157,40 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 
-    #[test]
-    fn a_place_is_held_from_the_request_to_the_end_of_its_stream() {
-        let frames = FrameCodec::new(2);
-        let mut streams = [frames.clone(), frames.clone(), frames.clone()];
-        let mut asked = |stream: usize| {
-            block_on(streams[stream].read_request(&PROTOCOL, &mut Cursor::new([1]))).is_ok()
-        };
-        assert_eq!([asked(0), asked(1), asked(2)], [true, true, false]);
-        let [_, second, mut third] = streams;
-        drop(second);
-        assert!(block_on(third.read_request(&PROTOCOL, &mut Cursor::new([1]))).is_ok());
+    /// A codec of a stream of this neighbour.
+    fn stream(desk: &Arc<Desk>, asker: &Arc<Asker>) -> FrameCodec {
+        FrameCodec { desk: Arc::clone(desk), asker: Some(Arc::clone(asker)), held: None }
     }
 
-    #[test]
-    fn a_request_of_ours_takes_no_place_from_requests_of_others() {
-        let mut frames = FrameCodec::new(0);
-        assert!(block_on(frames.read_response(&PROTOCOL, &mut Cursor::new([1]))).is_ok());
-        assert!(block_on(frames.read_request(&PROTOCOL, &mut Cursor::new([1]))).is_err());
+    async fn asked(stream: &mut FrameCodec) -> bool {
+        stream.read_request(&PROTOCOL, &mut Cursor::new([1])).await.is_ok()
+    }
+
+    async fn answered(stream: &mut FrameCodec) -> bool {
+        let mut written = Cursor::new(Vec::new());
+        stream.write_response(&PROTOCOL, &mut written, vec![1; SLICE + 1]).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_place_is_held_from_the_request_to_the_end_of_its_stream() {
+        let desk = Arc::new(Desk::new(1));
+        let (first, second) = (asker(1), asker(2));
+        let mut streams = [stream(&desk, &first), stream(&desk, &second)];
+        assert!(asked(&mut streams[0]).await && asked(&mut streams[1]).await);
+        assert!(!answered(&mut streams[0]).await, "it lost its place");
+        assert!(answered(&mut streams[1]).await);
+        let [_, mut ended] = streams;
+        ended.held = None;
+        assert!(!answered(&mut ended).await, "no answer without a request");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_answered_by_a_codec_that_belongs_to_no_neighbour() {
+        let desk = Arc::new(Desk::new(1));
+        let mut own = FrameCodec { desk, asker: None, held: None };
+        assert!(!asked(&mut own).await && !asked(&mut own.clone()).await);
+        // A request of ours needs none, nor a place.
+        assert!(own.read_response(&PROTOCOL, &mut Cursor::new([1])).await.is_ok());
     }
 
     proptest! {
@@ -175,8 +199,8 @@ mod tests {
             frame in prop::collection::vec(any::<u8>(), 0..64), longest in 1..64_usize,
         ) {
             let mut written = Cursor::new(Vec::new());
-            let mut frames = FrameCodec::new(1);
-            let write = frames.write_response(&PROTOCOL, &mut written, frame.clone());
+            let mut frames = FrameCodec { desk: Arc::new(Desk::new(1)), asker: None, held: None };
+            let write = frames.write_request(&PROTOCOL, &mut written, frame.clone());
             prop_assert!(block_on(write).is_ok());
             let read = block_on(read(&mut Cursor::new(written.into_inner()), longest));
             let good = !frame.is_empty() && frame.len() <= longest;

@@ -156,8 +156,8 @@ impl Default for NetLimits {
             waiting: 128,
             // Two of each side; with gossip, ping and identify ten of a link's streams.
             exchanges_per_link: 4,
-            // Each holds a request and a response, 0.4 MiB at most: 12 MiB. A guess.
-            exchanges: 32,
+            // Each holds a request and a response, 0.4 MiB at most: 24 MiB. A guess.
+            exchanges: 64,
         }
     }
 }

@@ -17,8 +17,9 @@ use super::request_response::{
     LONGEST_REQUEST, LONGEST_RESPONSE, SyncBehaviour, SyncBehaviourEvent,
 };
 
-/// The most requests of ours under way to one neighbour. Each is a stream, and a link has few.
-const ASKS_EACH: usize = 2;
+/// The most requests under way from one node to one neighbour, ours or its. Each is a stream, and a
+/// link has few.
+pub(super) const ASKS_EACH: usize = 2;
 
 /// The most requests of ours under way to all neighbours. A guess: twice the mesh.
 const ASKS: usize = 16;
