@@ -57,20 +57,27 @@ pub struct NeighbourId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AddressRange(pub u64);
 
-/// A neighbour, and the range of addresses it is in.
+/// The ranges of addresses that a neighbour is in, as the driver numbers them, the widest first: a
+/// network, a part of it, one address. By these places are shared (`engine::shares`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AddressPath(pub [u64; 3]);
+
+/// A neighbour, and the ranges of addresses it is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Neighbour {
     /// The neighbour.
     pub id: NeighbourId,
-    /// Where it is.
+    /// Where it is, as one voice among others.
     pub range: AddressRange,
+    /// Where it is, as one of those that want a place.
+    pub path: AddressPath,
 }
 
 impl Neighbour {
     /// A neighbour alone in its range, as in simulations.
     #[must_use]
     pub const fn alone(id: NeighbourId) -> Self {
-        Self { id, range: AddressRange(id.0) }
+        Self { id, range: AddressRange(id.0), path: AddressPath([id.0; 3]) }
     }
 }
 

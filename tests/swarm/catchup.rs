@@ -9,7 +9,9 @@ use undertone::engine::crypto::keys::Identity;
 use undertone::engine::env::{Env, Millis, Seconds};
 use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Floor, Lifetime, WorkNonce};
 use undertone::engine::event::SessionStatus;
-use undertone::engine::id::{CommandId, Neighbour, NeighbourId, SyncRequestId, SyncResponseId};
+use undertone::engine::id::{
+    AddressPath, CommandId, Neighbour, NeighbourId, SyncRequestId, SyncResponseId,
+};
 use undertone::engine::node::input::Input;
 use undertone::engine::price::{SaidSteps, Share, Step};
 use undertone::engine::relay::pool::PoolBounds;
@@ -339,6 +341,71 @@ fn a_session_begun_too_soon_or_out_of_turn_is_answered_busy() {
     assert_eq!(ask(20_000, &[9, 9]), (BUSY, true));
     assert_eq!(ask(40_000, &[0]), (QUERY, false));
     assert_eq!(ask(101_000, &[1, 0x61]), (BUSY, false), "idle for too long");
+}
+
+/// The neighbour that comes when many others are there.
+const NEWCOMER: NeighbourId = NeighbourId(1_000);
+
+/// 64 neighbours at so many addresses, and one elsewhere.
+fn crowd(addresses: u64) -> Vec<Neighbour> {
+    let one = |number| {
+        let path = AddressPath([number % addresses; 3]);
+        Neighbour { path, ..Neighbour::alone(NeighbourId(number)) }
+    };
+    (0..64).map(one).chain([Neighbour::alone(NEWCOMER)]).collect()
+}
+
+/// The response to a neighbour's request.
+fn asked_by(holder: &mut Alone, from: NeighbourId, now: u64, bytes: &[u8]) -> Vec<u8> {
+    let ticket = SyncResponseId(1);
+    let input = Input::SyncRequest { from, id: ticket, bytes: bytes.to_vec() };
+    responded(holder.turn(Millis(now), input), ticket)
+}
+
+#[test]
+fn a_newcomer_catches_up_beside_64_neighbours_that_keep_their_sessions() {
+    let all = mixed(300);
+    for addresses in [1, 3, 64] {
+        let mut holder = Alone::new(roomy(NodeRole::Relay));
+        holder.hold(&all);
+        holder.turn(Millis(0), Input::Peers(crowd(addresses)));
+        // Each begins as often as it may, every 20 seconds, and then says nothing.
+        let hogs = |holder: &mut Alone, now: u64| {
+            for hog in (0..64).filter(|hog| hog * 40 / 64 == now / 500 % 40) {
+                assert_eq!(asked_by(holder, NeighbourId(hog), now, &[0])[0], QUERY);
+            }
+        };
+        let mut now = 0;
+        while now < 60_000 {
+            hogs(&mut holder, now);
+            now += 500;
+        }
+        let mut opener = Alone::new(roomy(NodeRole::Relay));
+        let peers = Input::Peers(vec![Neighbour::alone(OTHER)]);
+        let mut outputs = opener.turn(Millis(now), peers);
+        while let Some((id, request)) = outputs.into_iter().find_map(|output| match output {
+            Output::Effect(Effect::SyncRequest { id, bytes, .. }) => Some((id, bytes)),
+            _ => None,
+        }) {
+            now += 500;
+            hogs(&mut holder, now);
+            let bytes = Some(asked_by(&mut holder, NEWCOMER, now, &request));
+            outputs = opener.turn(Millis(now), Input::SyncResponse { id, bytes });
+        }
+        assert_eq!(opener.node.pool().count(), 300, "{addresses} addresses");
+        assert!(now < 70_000, "within ten seconds: {now}");
+    }
+}
+
+#[test]
+fn a_session_that_lets_the_server_wait_is_over_and_one_that_takes_envelopes_is_not() {
+    let mut holder = Alone::new(roomy(NodeRole::Relay));
+    holder.hold(&mixed(500));
+    assert_eq!(asks(&mut holder, 0, &[0]), (QUERY, false));
+    // What is asked is wrong, and would be blamed in a session.
+    assert_eq!(asks(&mut holder, 20_000, &[1, 9]), (BUSY, false));
+    assert_eq!(asks(&mut holder, 40_000, &[0]), (QUERY, false));
+    assert_eq!(asks(&mut holder, 59_999, &[1, 9]), (BUSY, true));
 }
 
 #[test]

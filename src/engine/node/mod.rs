@@ -293,6 +293,7 @@ impl Machines<'_> {
     fn on_neighbours(&mut self, turn: &mut Turn<'_, '_>, neighbours: Vec<Neighbour>) {
         let before = core::mem::replace(self.neighbours, neighbours);
         let (was, is) = (ids(&before), ids(self.neighbours));
+        self.catch_up.keep_serving(turn, self.neighbours);
         self.catch_up.on_neighbours(turn, self.relay.pool(), &was, &is);
         self.price.set_neighbours(is.iter().copied());
         if self.neighbours.is_empty() {

@@ -258,7 +258,7 @@ mod tests {
     }
 
     fn neighbour(number: u64) -> Neighbour {
-        Neighbour { id: NeighbourId(number), range: AddressRange(number) }
+        Neighbour::alone(NeighbourId(number))
     }
 
     /// A price that looks at `seconds` after a whole hour.
@@ -414,7 +414,7 @@ mod tests {
         price.hear(neighbour(2), day(3), Millis(0));
         for number in 100..120 {
             let range = AddressRange(1);
-            price.hear(Neighbour { id: NeighbourId(number), range }, day(8), Millis(0));
+            price.hear(Neighbour { range, ..neighbour(number) }, day(8), Millis(0));
         }
         assert_eq!(price.heard(SILENT, Millis(0)), day(2), "two ranges, the lower one");
     }

@@ -5,7 +5,7 @@
 //! that publishes old envelopes would be seen to have come back. Nothing here depends on
 //! identities, contacts or sessions.
 
-use crate::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
+use crate::engine::id::{Neighbour, NeighbourId, SyncRequestId, SyncResponseId};
 use crate::engine::price::SaidSteps;
 use crate::engine::relay::pool::Pool;
 use crate::engine::relay::{Recipient, Relay};
@@ -34,6 +34,17 @@ impl CatchUp {
         self.client.skew()
     }
 
+    /// Neighbours have come or gone: those that catch up with us go on.
+    pub(in crate::engine) fn keep_serving(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        neighbours: &[Neighbour],
+    ) {
+        if turn.settings.sync != SyncMode::Off {
+            self.server.keep(neighbours);
+        }
+    }
+
     /// Neighbours have come or gone; `before` are those there were.
     pub(in crate::engine) fn on_neighbours(
         &mut self,
@@ -42,9 +53,6 @@ impl CatchUp {
         before: &[NeighbourId],
         neighbours: &[NeighbourId],
     ) {
-        if turn.settings.sync != SyncMode::Off {
-            self.server.keep(neighbours);
-        }
         self.client.on_neighbours(turn, pool, before, neighbours);
     }
 

@@ -7,7 +7,7 @@ use std::hash::RandomState;
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 
-use crate::engine::id::AddressRange;
+use crate::engine::id::{AddressPath, AddressRange};
 
 /// The ranges in a path of addresses: a network, one part of it, one address.
 pub(super) const PATH: usize = 3;
@@ -15,6 +15,13 @@ pub(super) const PATH: usize = 3;
 /// Numbers the ranges that addresses are in, with a key of this process. Clones have the same key.
 #[derive(Clone)]
 pub(super) struct RangeNumbers(RandomState);
+
+/// Where a neighbour is, in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) range: AddressRange,
+    pub(super) path: AddressPath,
+}
 
 /// What makes addresses one range: what one person can easily have many addresses in.
 #[derive(Hash)]
@@ -42,8 +49,13 @@ impl RangeNumbers {
     /// number with probability 2^-64.
     ///
     /// A connection through a relay has the relay's address: all who come that way are one range.
-    pub(super) fn of(&self, remote: &Multiaddr) -> AddressRange {
+    fn of(&self, remote: &Multiaddr) -> AddressRange {
         AddressRange(self.0.hash_one(range(remote)))
+    }
+
+    /// Both numbers of the remote address of a connection.
+    pub(super) fn origin(&self, remote: &Multiaddr) -> Origin {
+        Origin { range: self.of(remote), path: AddressPath(self.path(remote)) }
     }
 
     /// The numbers of the ranges that a remote address is in, the widest first: of IPv4 the first 16

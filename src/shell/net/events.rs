@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::id::{Neighbour, NeighbourId};
 
+use super::address_range::Origin;
 use super::behaviour::ProtocolsEvent;
 use super::dialer::{self, AddressOrigin};
 use super::door::DoorEvent;
@@ -68,7 +69,8 @@ impl Net {
         let inside = self.peers.inside();
         if *inside != self.told_peers {
             self.told_peers.clone_from(inside);
-            let neighbours = inside.iter().map(|(&id, &range)| Neighbour { id, range });
+            let neighbours =
+                inside.iter().map(|(&id, &Origin { range, path })| Neighbour { id, range, path });
             self.ready.push_back(NetEvent::Engine(Input::Peers(neighbours.collect())));
         }
     }
@@ -124,7 +126,7 @@ impl Net {
     }
 
     fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, remote: &Multiaddr) {
-        self.peers.connected(peer, self.ranges.of(remote), Instant::now());
+        self.peers.connected(peer, self.ranges.origin(remote), Instant::now());
         if let Some(address) = self.dialer.reached(connection, peer) {
             self.ready.push_back(NetEvent::Reached(dialer::without_peer(address)));
         }

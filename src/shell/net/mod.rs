@@ -17,7 +17,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
 use crate::engine::envelope::{Acceptance, EnvelopeId};
-use crate::engine::id::{AddressRange, NeighbourId, SyncRequestId, SyncResponseId};
+use crate::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
 use crate::engine::secret::opaque_debug;
 use crate::shell::os::io_words::io_words;
 
@@ -46,7 +46,7 @@ pub use settings::{LanDiscovery, NetSettings, NetTiming, NetworkName, Transport}
 #[cfg(feature = "inside")]
 pub use settings::{NetLimits, NetworkNameError};
 
-use address_range::RangeNumbers;
+use address_range::{Origin, RangeNumbers};
 use behaviour::Protocols;
 use dialer::{AddressOrigin, Dialer};
 use door::DoorTransport;
@@ -68,7 +68,7 @@ pub struct Net {
     /// neighbour.
     ready: VecDeque<NetEvent>,
     ranges: RangeNumbers,
-    told_peers: BTreeMap<NeighbourId, AddressRange>,
+    told_peers: BTreeMap<NeighbourId, Origin>,
     ticks: Interval,
     last_tick: Instant,
     next_heartbeat: Instant,

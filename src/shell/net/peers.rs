@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, VecDeque};
 use libp2p::PeerId;
 use tokio::time::Instant;
 
-use crate::engine::id::{AddressRange, NeighbourId};
+use crate::engine::id::NeighbourId;
 
+use super::address_range::Origin;
 use super::settings::NetTiming;
 
 /// Rejected envelopes within [`MEMORY`] at which a neighbour is blocked. An honest node of the same
@@ -32,16 +33,16 @@ pub(super) struct PeerTable {
     by_id: BTreeMap<PeerId, PeerEntry>,
     by_tag: BTreeMap<NeighbourId, PeerId>,
     departed: VecDeque<PeerId>,
-    /// Neighbours in the flood at this moment, each with its range of addresses.
-    inside: BTreeMap<NeighbourId, AddressRange>,
+    /// Neighbours in the flood at this moment, and where they are.
+    inside: BTreeMap<NeighbourId, Origin>,
     next_tag: u64,
 }
 
 struct PeerEntry {
     tag: NeighbourId,
     liveness: PeerLiveness,
-    /// The range of its first connection that stands or stood last; none before there was one.
-    range: Option<AddressRange>,
+    /// Of its first connection that stands or stood last; none before there was one.
+    origin: Option<Origin>,
     /// The latest sign of life on the gossip stream; none if it never gave one.
     heartbeat: Option<Instant>,
     refusals: u32,
@@ -78,8 +79,8 @@ impl PeerTable {
         }
     }
 
-    /// The neighbours that take part in the flood, each with its range of addresses.
-    pub(super) fn inside(&self) -> &BTreeMap<NeighbourId, AddressRange> {
+    /// The neighbours that take part in the flood, and where they are.
+    pub(super) fn inside(&self) -> &BTreeMap<NeighbourId, Origin> {
         &self.inside
     }
 
@@ -99,12 +100,12 @@ impl PeerTable {
         self.by_tag.get(&tag).copied()
     }
 
-    /// A connection to this neighbour stands, from an address of this range.
-    pub(super) fn connected(&mut self, peer: PeerId, range: AddressRange, now: Instant) {
+    /// A connection to this neighbour stands, from there.
+    pub(super) fn connected(&mut self, peer: PeerId, origin: Origin, now: Instant) {
         let known = self.entry(peer, now);
-        // A second connection changes nothing: one neighbour is in one range.
+        // A second connection changes nothing: one neighbour is at one place.
         if known.liveness == PeerLiveness::Gone {
-            known.range = Some(range);
+            known.origin = Some(origin);
             known.liveness = PeerLiveness::Connected { since: now };
         }
     }
@@ -125,10 +126,10 @@ impl PeerTable {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
         // Not after it has gone: gossipsub's event may come late, when we have disconnected it.
         if let PeerLiveness::Connected { .. } = known.liveness
-            && let Some(range) = known.range
+            && let Some(origin) = known.origin
         {
             known.liveness = PeerLiveness::Inside;
-            self.inside.insert(known.tag, range);
+            self.inside.insert(known.tag, origin);
         }
     }
 
@@ -208,7 +209,7 @@ impl PeerTable {
             PeerEntry {
                 tag,
                 liveness: PeerLiveness::Gone,
-                range: None,
+                origin: None,
                 heartbeat: None,
                 refusals: 0,
                 refused_since: now,
@@ -253,9 +254,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::id::{AddressPath, AddressRange};
 
     const SECOND: Duration = Duration::from_secs(1);
-    const HERE: AddressRange = AddressRange(1);
+    const HERE: Origin = Origin { range: AddressRange(1), path: AddressPath([1; 3]) };
+    const THERE: Origin = Origin { range: AddressRange(2), path: AddressPath([2; 3]) };
 
     /// Neighbours with one that is in the flood, and that one.
     fn one(now: Instant) -> (PeerTable, PeerId) {
@@ -311,7 +314,7 @@ mod tests {
     fn a_neighbour_is_in_the_range_of_its_first_connection_until_it_comes_back() {
         let now = Instant::now();
         let (mut peers, peer) = one(now);
-        let (tag, there) = (peers.tag(peer, now), AddressRange(2));
+        let (tag, there) = (peers.tag(peer, now), THERE);
         peers.connected(peer, there, now);
         assert_eq!(peers.inside(), &BTreeMap::from([(tag, HERE)]));
         peers.gone(peer);
