@@ -56,6 +56,23 @@ impl Busy {
         Self { town, relay, flooder, contact, chance: SeededRng::lane(seed, u64::MAX) }
     }
 
+    /// The same with nobody at the other end, and messages that are sent again after so long.
+    fn patient(seed: u64, retransmit_after: Millis) -> Self {
+        let usual = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
+        let mut busy = Self::with(seed, NodeSettings { retransmit_after, ..usual });
+        busy.town.world.switch_off(busy.town.people[1].node);
+        busy
+    }
+
+    /// Fills the line until it asks this step, before anybody can have heard of it.
+    fn fill_line(&mut self, step: Step) {
+        while self.asked() < step {
+            let poured = noise(&mut self.chance, self.town.world.wall(), FLOOR + 8);
+            self.town.world.inject(self.flooder, self.relay, poured);
+            self.town.world.run_for(Millis(1));
+        }
+    }
+
     /// Lets minutes pass in which two envelopes a second come that pay this step, and no more.
     fn flood(&mut self, minutes: u64, step: u8) {
         for _ in 0..minutes * 60 {
@@ -245,19 +262,11 @@ fn what_waited_before_a_restart_leaves_minutes_apart_too() {
 
 #[test]
 fn a_message_that_left_for_too_little_when_a_flood_began_is_not_said_to_stay_and_is_sent_again() {
-    let usual = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
-    let mut busy =
-        Busy::with(12, NodeSettings { retransmit_after: Millis::from_secs(1_800), ..usual });
-    busy.town.world.switch_off(busy.town.people[1].node);
+    let mut busy = Busy::patient(12, Millis::from_secs(1_800));
     let before = busy.published().len();
     let early = busy.say("long before", None);
     busy.calm(4);
-    // The line is full before anybody can have heard of it.
-    while busy.asked() < Step::MAX {
-        let poured = noise(&mut busy.chance, busy.town.world.wall(), FLOOR + 8);
-        busy.town.world.inject(busy.flooder, busy.relay, poured);
-        busy.town.world.run_for(Millis(1));
-    }
+    busy.fill_line(Step::MAX);
     let message = busy.say("I can go now", Some(Step::MAX));
     busy.town.world.run_for(Millis(2_000));
     assert_eq!((busy.paid(), busy.state(message)), (Step::new(0), MessageState::Sent));
@@ -275,15 +284,8 @@ fn a_message_that_left_for_too_little_when_a_flood_began_is_not_said_to_stay_and
 
 #[test]
 fn what_left_for_too_little_goes_along_with_a_message_that_may_cost_more() {
-    let usual = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
-    let hour = Millis::from_secs(3_600);
-    let mut busy = Busy::with(16, NodeSettings { retransmit_after: hour, ..usual });
-    busy.town.world.switch_off(busy.town.people[1].node);
-    while busy.asked() < Step::new(6) {
-        let poured = noise(&mut busy.chance, busy.town.world.wall(), FLOOR + 8);
-        busy.town.world.inject(busy.flooder, busy.relay, poured);
-        busy.town.world.run_for(Millis(1));
-    }
+    let mut busy = Busy::patient(16, Millis::from_secs(3_600));
+    busy.fill_line(Step::new(6));
     let cheap = busy.say("too cheap", None);
     busy.town.world.run_for(Millis(2_000));
     assert_eq!((busy.paid(), busy.state(cheap)), (Step::new(0), MessageState::Sent));
@@ -301,15 +303,8 @@ fn what_left_for_too_little_goes_along_with_a_message_that_may_cost_more() {
 
 #[test]
 fn what_left_for_too_little_is_not_published_again_by_restarts_while_as_much_is_asked() {
-    let usual = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
-    let hour = Millis::from_secs(3_600);
-    let mut busy = Busy::with(16, NodeSettings { retransmit_after: hour, ..usual });
-    busy.town.world.switch_off(busy.town.people[1].node);
-    while busy.asked() < Step::new(6) {
-        let poured = noise(&mut busy.chance, busy.town.world.wall(), FLOOR + 8);
-        busy.town.world.inject(busy.flooder, busy.relay, poured);
-        busy.town.world.run_for(Millis(1));
-    }
+    let mut busy = Busy::patient(16, Millis::from_secs(3_600));
+    busy.fill_line(Step::new(6));
     let cheap = busy.say("too cheap", None);
     busy.flood(4, 6);
     assert_eq!(busy.state(cheap), MessageState::Unacknowledged);
