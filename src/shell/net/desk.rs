@@ -22,8 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libp2p::core::{Endpoint, transport::PortUse};
 use libp2p::swarm::{
-    ConnectionClosed, ConnectionDenied, ConnectionId, DialFailure, FromSwarm, ListenFailure,
-    NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
+    THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
@@ -32,6 +32,7 @@ use tokio::time::{Instant, timeout};
 use crate::engine::shares::{Arrival, Placing, Shares};
 
 use super::address_range::{PATH, RangeNumbers};
+use super::door::ended;
 use super::request_response::{SyncBehaviour, SyncBehaviourEvent};
 use super::sync_protocol::ASKS_EACH;
 
@@ -292,16 +293,9 @@ impl NetworkBehaviour for KnownExchanges {
         })
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "libp2p's enum, open to new variants")]
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        match event {
-            FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. })
-            // Another protocol may refuse a link that has its handler already.
-            | FromSwarm::ListenFailure(ListenFailure { connection_id, .. })
-            | FromSwarm::DialFailure(DialFailure { connection_id, .. }) => {
-                self.forget(connection_id);
-            }
-            _ => {}
+        if let Some(link) = ended(&event) {
+            self.forget(link);
         }
         self.inner.on_swarm_event(event);
     }

@@ -147,6 +147,18 @@ impl Door {
     }
 }
 
+/// The link that this event is the end of: it was closed, or never stood. Another protocol may have
+/// refused what one let in.
+#[expect(clippy::wildcard_enum_match_arm, reason = "libp2p's enum, open to new variants")]
+pub(super) const fn ended(event: &FromSwarm<'_>) -> Option<ConnectionId> {
+    match event {
+        FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. })
+        | FromSwarm::ListenFailure(ListenFailure { connection_id, .. })
+        | FromSwarm::DialFailure(DialFailure { connection_id, .. }) => Some(*connection_id),
+        _ => None,
+    }
+}
+
 impl NetworkBehaviour for Door {
     type ConnectionHandler = dummy::ConnectionHandler;
     type ToSwarm = DoorEvent;
@@ -203,16 +215,9 @@ impl NetworkBehaviour for Door {
         Ok(dummy::ConnectionHandler)
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "libp2p's enum, open to new variants")]
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        match event {
-            FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. })
-            // Another protocol may have refused what was let in here.
-            | FromSwarm::ListenFailure(ListenFailure { connection_id, .. })
-            | FromSwarm::DialFailure(DialFailure { connection_id, .. }) => {
-                self.forget(connection_id);
-            }
-            _ => {}
+        if let Some(link) = ended(&event) {
+            self.forget(link);
         }
     }
 
