@@ -71,7 +71,7 @@ pub(crate) struct Claim {
     pub(crate) number: usize,
     pub(crate) errand: Errand,
     published: Millis,
-    /// What each neighbour said since it had settled.
+    /// What each neighbour said since it had lasting.
     words: [Option<Word>; NEIGHBOURS],
 }
 
@@ -134,6 +134,11 @@ impl Person {
         self.price.pay(share, env.mono)
     }
 
+    /// What it pays by the last look, once the half hour is over in which it pays one step more.
+    pub(crate) fn lasting(&self, share: Share, now: Millis) -> Step {
+        self.price.pay(share, now.plus(Millis::from_secs(1_800)))
+    }
+
     /// What it believes to be asked at this moment.
     pub(crate) fn asked(&self, share: Share, now: Millis) -> Step {
         let heard = self.price.heard(SaidSteps::default(), now);
@@ -145,7 +150,7 @@ impl Person {
         self.claims.push(Claim { number, errand, published: now, words: [None; NEIGHBOURS] });
     }
 
-    /// Learns what a neighbour says of all envelopes that have settled; returns those of which two
+    /// Learns what a neighbour says of all envelopes that have lasting; returns those of which two
     /// neighbours say the same, or three have spoken, with what most say.
     pub(crate) fn learn(
         &mut self,

@@ -95,6 +95,8 @@ pub(crate) struct Hour {
     pub(crate) asked: u8,
     /// What the middle person pays for a day.
     pub(crate) paid: u8,
+    /// The same, once the half hour is over in which it pays one step more.
+    pub(crate) lasting: u8,
 }
 
 /// What a scenario came to.
@@ -118,10 +120,12 @@ impl Report {
         Part { of: self.relays, sent: sent.collect() }
     }
 
-    /// The most that what the middle person believes to be asked changes from one hour to the next,
-    /// from this moment on.
+    /// The most that the price changes from one hour to the next, from this moment on. The price is
+    /// what the middle person pays, but for the one step more that follows each rise for half an hour:
+    /// with it every rise would count twice.
     pub(crate) fn swing(&self, from: Millis) -> u8 {
-        let hours = self.counts.hours.iter().filter(|hour| hour.at >= from).map(|hour| hour.asked);
+        let hours =
+            self.counts.hours.iter().filter(|hour| hour.at >= from).map(|hour| hour.lasting);
         let pairs = hours.clone().zip(hours.skip(1));
         pairs.map(|(one, next)| one.abs_diff(next)).max().unwrap_or(0)
     }
@@ -197,7 +201,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "asked for a day: mean {mean:.1} x, most {most} x; largest change in an hour: {}, later {}",
+            "asked for a day: mean {mean:.1} x, most {most} x; paid: largest change in an hour {}, later {}",
             self.swing(Millis(0)),
             self.swing(self.steady_from)
         )?;
@@ -233,6 +237,7 @@ impl fmt::Display for Report {
         };
         writeln!(f, "asked for a day, each hour: {}", digits(|hour| hour.asked))?;
         writeln!(f, "paid for a day, each hour:  {}", digits(|hour| hour.paid))?;
+        writeln!(f, "without the step more: {}", digits(|hour| hour.lasting))?;
         Ok(())
     }
 }

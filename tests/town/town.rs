@@ -594,6 +594,9 @@ impl Town {
         let asked = self.people.iter().map(|person| person.asked(Share::Day, now)).collect();
         let env = Env::new(now, wall, &mut self.chance);
         let paid = self.people.iter_mut().map(|person| person.price(Share::Day, &env)).collect();
-        self.counts.hours.push(Hour { at: now, asked: middle(asked), paid: middle(paid) });
+        let paid = middle(paid);
+        let lasting = self.people.iter().map(|person| person.lasting(Share::Day, now)).collect();
+        let (asked, lasting) = (middle(asked), middle(lasting));
+        self.counts.hours.push(Hour { at: now, asked, paid, lasting });
     }
 }
