@@ -41,7 +41,7 @@ pub const LOOK_AGAIN: Millis = Millis::from_secs(4 * 3_600);
 ///
 /// What waited for hours may wait for minutes more. Sent one after the other they would all come
 /// before any of their senders can have heard how full it became: in a simulation of five times the
-/// demand 5 % of what was sent came too late for the room or the line, and 0.1 % so (`tests/town`).
+/// demand 5 % of what was sent came too late for the room or the line, and 0.2 % so (`tests/town`).
 #[must_use]
 pub fn one_by_one(asked: Step) -> Millis {
     Millis::from_secs(if asked == Step::default() { 30 } else { 300 })
