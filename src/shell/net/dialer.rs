@@ -4,6 +4,7 @@
 //! and asks for the addresses that are due. Configured addresses are never forgotten; learnt ones
 //! are dialled while we lack neighbours and forgotten once they fail for long.
 
+use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -104,8 +105,12 @@ impl Dialer {
     }
 
     /// The addresses to dial at `now`. `connected` holds for peers that are neighbours already,
-    /// whichever side dialled; an address that names such a peer is left out. `chance` is uniform:
-    /// of more learnt addresses than are wanted it chooses, or the lowest would always be first.
+    /// whichever side dialled; an address that names such a peer is left out.
+    ///
+    /// Of more learnt addresses than are wanted, those come first at whose hosts the fewest are in use
+    /// or failed: else whoever announces two hundred ports that swallow what is dialled has each tried
+    /// before anybody else's. Among equals `chance` chooses, which is uniform, or the lowest would always
+    /// be first.
     pub(super) fn due(
         &self,
         now: Instant,
@@ -116,20 +121,33 @@ impl Dialer {
         // Configured addresses count towards the wanted ones and are never held back by them.
         let wanted = WANTED.saturating_sub(busy);
         let (mut due, mut heard) = (Vec::new(), Vec::new());
+        let mut tried: BTreeMap<Option<IpAddr>, u32> = BTreeMap::new();
         for (address, target) in &self.targets {
+            let at_host = tried.entry(host(address)).or_default();
+            let in_use = u32::from(!target.is_waiting());
+            *at_host = at_host.saturating_add(target.failures).saturating_add(in_use);
             let DialState::Waiting { until } = target.state else { continue };
             if until > now || peer_in(address).is_some_and(|peer| connected(&peer)) {
                 continue;
             }
             match target.origin {
                 AddressOrigin::Configured => due.push(address.clone()),
-                AddressOrigin::Heard => heard.push(address),
+                AddressOrigin::Heard => heard.push((target.failures, address)),
             }
         }
         let first = usize::try_from(chance).unwrap_or(0).checked_rem(heard.len()).unwrap_or(0);
-        due.extend(
-            heard.iter().cycle().skip(first).take(wanted.min(heard.len())).copied().cloned(),
-        );
+        heard.rotate_left(first);
+        // The more often one failed the later: a port that answers is not kept waiting by its host's.
+        heard.sort_by_key(|(failures, _)| *failures);
+        for _ in 0..wanted.min(heard.len()) {
+            let at_host = |address| tried.get(&host(address)).copied().unwrap_or_default();
+            let next = heard.iter().enumerate().min_by_key(|(_, (_, address))| at_host(address));
+            let Some(next) = next.map(|(at, _)| at) else { break };
+            let (_, address) = heard.remove(next);
+            let at_host = tried.entry(host(address)).or_default();
+            *at_host = at_host.saturating_add(1);
+            due.push(address.clone());
+        }
         due
     }
 
@@ -239,6 +257,15 @@ fn retry_after(failures: u32, (first, longest): (Duration, Duration), chance: u3
     let doubled = first.saturating_mul(2_u32.saturating_pow(failures)).min(longest);
     let half = doubled / 2;
     half + half.mul_f64(f64::from(chance) / f64::from(u32::MAX))
+}
+
+/// The host of an address; all that have none, or name it, are one.
+fn host(address: &Multiaddr) -> Option<IpAddr> {
+    match address.iter().next() {
+        Some(Protocol::Ip4(host)) => Some(host.into()),
+        Some(Protocol::Ip6(host)) => Some(host.into()),
+        _ => None,
+    }
 }
 
 /// The peer that an address names at its end, if any.
@@ -412,6 +439,65 @@ mod tests {
         assert!(dialer.due(now, 0, nobody).is_empty());
         dialer.add(address(1000), AddressOrigin::Configured, now);
         assert_eq!(dialer.due(now, 0, nobody), [address(1000)], "a wish is no matter of need");
+    }
+
+    fn port(host: &str, port: usize) -> Multiaddr {
+        format!("/ip4/{host}/tcp/{port}").parse().unwrap()
+    }
+
+    #[test]
+    fn of_a_host_with_many_ports_that_swallow_what_is_dialled_others_are_dialled_first() {
+        for seed in 0..20 {
+            let mut now = Instant::now();
+            let mut dialer = Dialer::new(&PACE);
+            for number in 1..TARGETS - 1 {
+                dialer.add(port("192.0.2.1", number), AddressOrigin::Heard, now);
+            }
+            let (honest, dials) = (port("198.51.100.1", 1), &mut 0);
+            // All that are dialled swallow it, and ten seconds later it has failed.
+            let mut pass = |dialer: &mut Dialer, now: &mut Instant| {
+                let chance = u32::try_from(seed * 1_000 + *dials).unwrap();
+                let due = dialer.due(*now, chance, nobody);
+                let before = *dials;
+                for at in &due {
+                    dialer.dialing(at, connection(*dials));
+                    *dials += 1;
+                }
+                *now += Duration::from_secs(10);
+                (before..*dials).for_each(|dial| drop(dialer.lost(connection(dial), *now, 0)));
+                due
+            };
+            assert_eq!(pass(&mut dialer, &mut now).len(), WANTED);
+            dialer.add(honest.clone(), AddressOrigin::Heard, now);
+            assert!(pass(&mut dialer, &mut now).contains(&honest), "at once");
+            // It was down; each time that it is due again it is among the next.
+            for _ in 0..5 {
+                let DialState::Waiting { until } = dialer.targets[&honest].state else { panic!() };
+                now = now.max(until);
+                assert!(pass(&mut dialer, &mut now).contains(&honest), "again and again");
+            }
+        }
+    }
+
+    #[test]
+    fn among_many_ports_of_one_host_the_one_that_answers_is_found() {
+        let mut now = Instant::now();
+        let mut dialer = Dialer::new(&PACE);
+        for number in 0..64 {
+            dialer.add(port("192.0.2.1", 1 + number), AddressOrigin::Heard, now);
+        }
+        let (mut found, mut dials) = (std::collections::BTreeSet::new(), 0);
+        for _ in 0..64 / WANTED {
+            let before = dials;
+            for at in dialer.due(now, 7, nobody) {
+                dialer.dialing(&at, connection(dials));
+                dials += 1;
+                found.insert(at);
+            }
+            now += Duration::from_secs(10);
+            (before..dials).for_each(|dial| drop(dialer.lost(connection(dial), now, 0)));
+        }
+        assert_eq!(found.len(), 64, "none is tried twice before all were once");
     }
 
     #[test]
