@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use tokio::time::Instant;
 use undertone::engine::env::UnixSeconds;
-use undertone::engine::envelope::{Draft, Floor, Lifetime, Topic};
+use undertone::engine::envelope::{Acceptance, Draft, Floor, Lifetime, Topic};
 use undertone::engine::id::NeighbourId;
 use undertone::engine::node::input::Input;
 use undertone::shell::net::{DisconnectReason, Multiaddr, Net, NetEvent, PublishOutcome};
@@ -382,4 +382,35 @@ async fn whoever_ends_every_stream_of_gossip_is_parted_with() {
     .await;
     assert_eq!(parted, [DisconnectReason::Silent]);
     assert_eq!((hub.peers(), honest.peers()), (1, 1));
+}
+
+#[tokio::test]
+async fn once_there_is_a_verdict_nobody_who_brings_a_copy_is_remembered() {
+    let (mut hub, mut honest, mut attacker) = between(|at| Attacker::new(at, TOPIC)).await;
+    assert_eq!(honest.publish(envelope(b"one")), PublishOutcome::Sent);
+    assert_eq!(honest.unsettled(), 0, "it is its own");
+    let copies = [Part::Message(TOPIC.to_owned(), envelope(b"one")), made_at(MADE.0, 1).remove(0)];
+    let mut seen = 0;
+    in_time("both to be dealt with", async {
+        while seen < 2 {
+            tokio::select! {
+                () = attacker.parted() => panic!("parted with"),
+                event = honest.next() => drop(accept(&mut honest, event)),
+                event = hub.next() => {
+                    let NetEvent::Engine(Input::Gossip { from, id, .. }) = event else { continue };
+                    assert_eq!(hub.unsettled(), 1);
+                    let acceptance =
+                        if seen == 0 { Acceptance::Accept } else { Acceptance::Ignore };
+                    hub.report_validation(from, id, acceptance);
+                    assert_eq!(hub.unsettled(), 0);
+                    if seen == 0 {
+                        attacker.send(&copies);
+                    }
+                    seen += 1;
+                }
+            }
+        }
+    })
+    .await;
+    assert_eq!(hub.unsettled(), 0);
 }

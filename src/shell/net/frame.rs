@@ -20,6 +20,7 @@
 //! | announced and wanted ids beyond [`IDS`], by whole entries | we write 500 |
 //! | IDONTWANT | a neighbour could have any number of ids kept here; a program that writes them gets a copy more |
 //! | the peers in a PRUNE | peer exchange is off |
+//! | a back-off in it beyond [`BACK_OFF`] | gossipsub keeps it for whoever has left, an hour if that is said |
 //! | extensions, and fields unknown here | they mean nothing here |
 
 use core::ops::Range;
@@ -46,6 +47,9 @@ const ID: usize = 64;
 /// Ids in the announcements and wishes of a frame that are handed on. Twice what this program
 /// writes (`behaviour`).
 const IDS: usize = 1_024;
+
+/// The longest back-off that is handed on, in seconds: what gossipsub's programs write.
+const BACK_OFF: u64 = 60;
 
 /// The frame breaks a rule that every program of this network keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +226,11 @@ impl Counted {
                     name(topic)?;
                     kept.extend_from_slice(field.whole);
                 }
-                (3, None) => kept.extend_from_slice(field.whole),
+                (3, None) => {
+                    let seconds = field.varint().ok_or(Breach)?;
+                    put_number(&mut kept, 3 << 3);
+                    put_number(&mut kept, seconds.min(BACK_OFF));
+                }
                 (1, None) | (3, Some(_)) => return Err(Breach),
                 _ => {}
             }
@@ -312,6 +320,15 @@ struct Field<'a> {
     whole: &'a [u8],
     /// How many bytes come after it.
     after: usize,
+}
+
+impl Field<'_> {
+    /// Its value, if it is a number of variable length.
+    fn varint(&self) -> Option<u64> {
+        let mut rest = self.whole;
+        let tag = number(&mut rest)?;
+        (tag & 7 == 0).then(|| number(&mut rest)).flatten()
+    }
 }
 
 impl<'a> Fields<'a> {
@@ -484,6 +501,21 @@ mod tests {
         let prune = control(4, &[&*topic, &*peers, &[3 << 3, 60]].concat());
         let without = control(4, &[&*topic, &[3 << 3, 60]].concat());
         assert_eq!(sift(&prune).unwrap().rest, without);
+    }
+
+    #[test]
+    fn a_back_off_of_an_hour_is_read_as_one_of_a_minute() {
+        let topic = field(1, b"one");
+        let prune = |seconds: u64| {
+            let mut entry = [&*topic, &[3 << 3]].concat();
+            put_number(&mut entry, seconds);
+            control(4, &entry)
+        };
+        for (said, read) in [(0, 0), (10, 10), (60, 60), (61, 60), (3_600, 60), (u64::MAX, 60)] {
+            assert_eq!(sift(&prune(said)).unwrap().rest, prune(read), "{said} s");
+        }
+        let fixed = control(4, &[&*topic, &[3 << 3 | 5, 1, 0, 0, 0]].concat());
+        assert_eq!(sift(&fixed), Err(Breach), "a number of another type");
     }
 
     #[test]

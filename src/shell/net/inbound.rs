@@ -126,8 +126,13 @@ impl CheckedGossip {
                 self.gossip.set_application_score(peer, UNPUBLISHED);
             }
         }
+        let named = EnvelopeId::of(&bytes).map(|id| (id, bytes.len()));
         let published = self.gossip.publish(topic, bytes);
         self.score();
+        // With other errors gossipsub does not remember it.
+        if let (Some(named), Ok(_) | Err(PublishError::AllQueuesFull(_))) = (named, &published) {
+            self.admissions.publish(named, Instant::now());
+        }
         published.map(|_| ())
     }
 
@@ -147,6 +152,7 @@ impl CheckedGossip {
                 }
             }
         }
+        self.admissions.settle(&id);
         self.gossip.report_message_validation_result(&MessageId::new(&id.0), peer, verdict)
     }
 
@@ -177,6 +183,12 @@ impl CheckedGossip {
     #[cfg(feature = "inside")]
     pub(super) fn is_in_mesh(&self, peer: &PeerId) -> bool {
         self.gossip.mesh_peers(&self.inspector.flood).any(|of_mesh| of_mesh == peer)
+    }
+
+    /// How many envelopes there are whose further carriers are remembered.
+    #[cfg(feature = "inside")]
+    pub(super) fn unsettled(&self) -> usize {
+        self.admissions.unsettled()
     }
 
     fn link(&mut self, peer: PeerId, inner: THandler<Gossipsub>) -> GossipLink {

@@ -377,6 +377,14 @@ impl Net {
         self.peers.named(peer).is_some_and(mesh)
     }
 
+    /// How many envelopes there are for which whoever brings a copy is remembered: those without a
+    /// verdict.
+    #[cfg(feature = "inside")]
+    #[must_use]
+    pub fn unsettled(&self) -> usize {
+        self.swarm.behaviour().gossip.unsettled()
+    }
+
     /// How many neighbours take part in the flood.
     #[must_use]
     pub fn peers(&self) -> usize {
