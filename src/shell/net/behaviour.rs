@@ -19,7 +19,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use libp2p::{
-    allow_block_list, gossipsub, identify, identity, mdns, memory_connection_limits, ping,
+    allow_block_list, gossipsub, identify, identity, mdns, ping,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
@@ -41,7 +41,6 @@ use super::settings::{LanDiscovery, NetSettings, ProtocolNames};
 #[derive(NetworkBehaviour)]
 pub(super) struct Protocols {
     pub(super) blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
-    memory: memory_connection_limits::Behaviour,
     pub(super) door: Door,
     lan: Toggle<mdns::tokio::Behaviour>,
     identify: identify::Behaviour,
@@ -68,7 +67,6 @@ impl Protocols {
         };
         Ok(Self {
             blocked: allow_block_list::Behaviour::default(),
-            memory: memory_connection_limits::Behaviour::with_max_bytes(limits.memory),
             door: Door::new(ranges.clone(), limits, pace),
             lan: Toggle::from(lan),
             identify: identify::Behaviour::new(identity_card(key)),

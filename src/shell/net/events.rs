@@ -307,7 +307,7 @@ fn kind(error: &DialError) -> DialFailure {
         // The swarm removes our own listen addresses from a dial before it is made.
         DialError::LocalPeerId { .. } | DialError::NoAddresses => DialFailure::Ourselves,
         DialError::WrongPeerId { .. } => DialFailure::OtherKey,
-        // The door, the limit of memory, and blocked transport keys, deny a dial.
+        // The door and blocked transport keys deny a dial.
         DialError::Denied { .. } | DialError::DialPeerConditionFalse(_) => DialFailure::Forbidden,
         DialError::Aborted => DialFailure::Unreachable,
         DialError::Transport(errors) => {

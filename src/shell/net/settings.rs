@@ -130,8 +130,6 @@ pub struct NetLimits {
     pub incoming: usize,
     /// Connections we opened.
     pub outgoing: usize,
-    /// No connection is opened or taken while the process holds more memory than this, in bytes.
-    pub memory: usize,
     /// Links of each kind (TCP, QUIC) that others began and that do not stand yet.
     pub waiting: usize,
     /// Exchanges of one request and one response at a time on one link, begun by either side.
@@ -148,8 +146,6 @@ impl Default for NetLimits {
             incoming: 48,
             // Room for a whole mesh of our own choosing and as much again. A guess.
             outgoing: 16,
-            // An idle neighbour costs 0.4 MiB (measured), the pool 64 MiB; a guess above that.
-            memory: 1 << 30,
             // At 194 connections a minute (seen in an attack from one address) one from the same
             // address still has 40 s; both kinds and all neighbours stay below the 1,024 files
             // that systems usually allow.
