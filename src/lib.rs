@@ -171,9 +171,10 @@
 //!          <  relay::{ranking, validation_queue}  <  relay::pool | session  <  record | settings
 //!          <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
 //! sim      above node; nothing names it
-//! shell    os::exit_code  <  failure  <  calendar | os::{clock, data_dir, memory}  <  api
+//! shell    os::exit_code  <  failure  <  calendar | os::{clock, data_dir, disk, memory}  <  api
 //!          <  os::{passphrase, signals} | text | event_log  <  net | store | miner
-//!          <  archive | backup | durable_node | exported  <  failures  <  runtime  <  rpc  <  client
+//!          <  archive | backup | durable_node | exported  <  budget | failures  <  runtime  <  rpc
+//!          <  client
 //!          <  ui  <  cli::args  <  cli::{input, message_format, output}
 //!          <  cli::{connect, line_queue}  <  cli::commands  <  main
 //! ```

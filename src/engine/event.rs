@@ -9,7 +9,7 @@ use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
-use crate::engine::price::Step;
+use crate::engine::price::{ShownWork, Step};
 use crate::engine::record::{
     DeliveryLog, MessageRecord, MessageState, RETRANSMIT_FOR, RequestRecord, StoredDirection, Trust,
 };
@@ -220,6 +220,8 @@ pub struct RequestView {
     pub key: PublicKey,
     /// When it arrived here.
     pub arrived: UnixSeconds,
+    /// The work that its envelope showed.
+    pub work: ShownWork,
 }
 
 /// A message as a front end shows it.
@@ -341,6 +343,7 @@ impl RequestRecord {
             identity: self.identity,
             key: self.offer.from(),
             arrived: self.arrived,
+            work: self.work,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::{Seconds, UnixSeconds};
 use crate::engine::envelope::{Postage, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
-use crate::engine::price::Step;
+use crate::engine::price::{ShownWork, Step};
 use crate::engine::secret::opaque_debug;
 use crate::engine::session::{IDLE, Offer, OfferId, ReceivedOffer, Session, SessionId};
 
@@ -387,6 +387,7 @@ pub struct SessionRecord {
 
 /// A stranger's offer that waits for a decision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "StoredRequest", into = "StoredRequest")]
 pub struct RequestRecord {
     /// Its local id.
     pub id: RequestId,
@@ -396,7 +397,41 @@ pub struct RequestRecord {
     pub offer: ReceivedOffer,
     /// When it arrived.
     pub arrived: UnixSeconds,
+    /// The work that its envelope showed; of several, the most.
+    pub work: ShownWork,
 }
+
+/// A request as homes store it.
+#[derive(Clone, Serialize, Deserialize)]
+struct StoredRequest {
+    id: RequestId,
+    identity: IdentityId,
+    offer: ReceivedOffer,
+    /// When it arrived; above those 48 bits, its work. Homes of earlier builds do not know that.
+    arrived: u64,
+}
+
+impl From<StoredRequest> for RequestRecord {
+    fn from(stored: StoredRequest) -> Self {
+        let StoredRequest { id, identity, offer, arrived } = stored;
+        let number = u16::try_from(arrived >> ARRIVAL_BITS).unwrap_or(u16::MAX);
+        let work = ShownWork::from_number(number);
+        let arrived = UnixSeconds(arrived & ((1 << ARRIVAL_BITS) - 1));
+        Self { id, identity, offer, arrived, work }
+    }
+}
+
+impl From<RequestRecord> for StoredRequest {
+    fn from(record: RequestRecord) -> Self {
+        let RequestRecord { id, identity, offer, arrived, work } = record;
+        let arrived = arrived.0.min((1 << ARRIVAL_BITS) - 1);
+        let arrived = u64::from(work.to_number()) << ARRIVAL_BITS | arrived;
+        Self { id, identity, offer, arrived }
+    }
+}
+
+/// Bits of a time of arrival: enough for nine million years.
+const ARRIVAL_BITS: u32 = 48;
 
 /// An offer that was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -88,6 +88,11 @@ impl DurableNode {
         self.node.readmit(&mut env, bytes)
     }
 
+    /// Has the engine let go of every envelope: the archive is read once more from its beginning.
+    pub fn release_all(&mut self) {
+        self.node.release_all();
+    }
+
     /// Makes the changes of restoring durable. Call once, before the first turn.
     ///
     /// # Errors

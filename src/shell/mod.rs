@@ -11,6 +11,7 @@
 pub mod api;
 pub mod archive;
 pub mod backup;
+pub mod budget;
 mod calendar;
 pub mod cli;
 pub mod client;

@@ -144,9 +144,21 @@ fn an_archive_killed_while_envelopes_pour_in_has_all_it_reported_and_no_damaged_
     assert!(relays.ask(&["status"])["archive_bytes"].as_u64().is_some_and(|bytes| bytes > 0));
     assert_eq!(relay.process.end("TERM"), Some(0));
 
-    // What version 1 kept is carried by nobody: the file says its version at byte 60.
+    // Nor does one that says another version, at byte 60, or that the file is read-only, at byte 18.
+    for (at, value) in [(63, 1), (18, 9)] {
+        let mut bytes = fs::read(file(&relays)).expect("the file");
+        bytes[at] = value;
+        fs::write(file(&relays), &bytes).expect("written");
+        let relay = Relay::start(&relays, &network);
+        assert!(relay.taken["held"] == held && relay.taken["outdated"] == false);
+        assert!(relay.taken["salvaged"].as_u64().is_some_and(|saved| saved >= held));
+        assert_eq!(relay.process.end("TERM"), Some(0));
+    }
+
+    // What version 1 kept is carried by nobody.
     let mut bytes = fs::read(file(&relays)).expect("the file");
-    bytes[60..64].copy_from_slice(&[0, 0, 0, 1]);
+    bytes[63] = 1;
+    bytes[1024..].fill(0);
     fs::write(file(&relays), &bytes).expect("written");
     let relay = Relay::start(&relays, &network);
     assert!(relay.taken["outdated"] == true && relay.taken["salvaged"].is_null());
@@ -366,7 +378,9 @@ fn whatever_became_of_an_archive_is_said_in_a_sentence() {
     let home = Home::new();
     let held = fill(&home, &network, 60);
     let whole = fs::read(file(&home)).expect("the file");
-    let of_version_1 = [&whole[..60], &[0, 0, 0, 1], &whole[64..]].concat();
+    // With an envelope of this version in it, it would be damaged.
+    let rest = vec![0; whole.len() - 1024];
+    let of_version_1 = [&whole[..60], &[0, 0, 0, 1], &whole[64..1024], &rest].concat();
     let without_header = [&[0; 1024], &whole[1024..]].concat();
     let cut = whole[..whole.len() / 2].to_vec();
     for (bytes, sentence) in [

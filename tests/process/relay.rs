@@ -73,6 +73,7 @@ fn a_relay_tells_programs_its_room_and_why_and_how_busy_it_is() {
         assert_eq!(room["place"], if is_on_disk { "archive" } else { "memory" }, "{room}");
         assert!(place.is_none_or(|place| room["place"] == place), "{room}");
         assert_eq!(room["held"], 0, "{room}");
+        assert!(room["memory"].as_u64().is_some_and(|bytes| bytes > 32 << 20), "{room}");
         let busy = relay
             .wait_for_json("its figures", |line| (line["type"] == "network").then(|| line.clone()));
         let nothing = serde_json::json!({ "six_hours": 0, "day": 0, "week": 0, "line": 0 });
@@ -90,6 +91,20 @@ fn a_relay_tells_programs_its_room_and_why_and_how_busy_it_is() {
         assert_eq!((output.status.code(), &refused["error"]["code"]), (Some(2), &"usage".into()));
         let message = refused["error"]["message"].as_str().unwrap_or_default();
         assert!(message.contains(": ") && message.contains("least"), "{message}");
+    }
+}
+
+#[test]
+fn a_size_for_which_the_machine_has_no_memory_or_disk_is_refused_with_one_that_fits() {
+    let home = Home::new();
+    for size in [["--pool", "3000GiB"], ["--archive", "3000GiB"]] {
+        let output = home.run(&[&["relay", "run", "--json"][..], &size].concat());
+        let refused = parse(&output.stdout);
+        let error = &refused["error"];
+        assert_eq!((output.status.code(), &error["code"]), (Some(7), &"no_room".into()), "{error}");
+        let advice = error["hint"].as_str().unwrap_or_default();
+        assert!(advice.contains(&format!("at most {} ", size[0])), "{error}");
+        assert!(!home.path("home/archive/envelopes.db").exists(), "nothing was made");
     }
 }
 

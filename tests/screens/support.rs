@@ -15,6 +15,7 @@ use undertone::engine::event::{
     ContactView, Direction, IdentityView, MessageView, RequestView, SessionStatus,
 };
 use undertone::engine::id::{ContactId, IdentityId, MessageId, RequestId};
+use undertone::engine::price::ShownWork;
 use undertone::engine::record::{DeliveryLog, MessageState, Trust};
 use undertone::engine::text::UntrustedText;
 use undertone::shell::api::calls::{AnyCall, AnyReply, HistoryPart};
@@ -111,7 +112,13 @@ impl Stage {
             stage.tell(Event::Contact(Contact { view, unread }));
         }
         let arrived = UnixSeconds(NOW - 2_000);
-        let view = RequestView { id: RequestId(1), identity: ME, key: key(2), arrived };
+        let view = RequestView {
+            id: RequestId(1),
+            identity: ME,
+            key: key(2),
+            arrived,
+            work: ShownWork::default(),
+        };
         stage.tell(Event::Request(Request { view }));
         stage.tell(Event::Network(network()));
         stage.answer_history(conversation());

@@ -13,6 +13,9 @@ use undertone::sim::{NodeIndex, World};
 
 use crate::one_node::own_identity;
 
+/// Requests are stored and shown after a second.
+const SOON: Millis = Millis::from_secs(2);
+
 /// Messengers, relays, and who they are.
 pub(crate) struct Town {
     pub(crate) world: World,
@@ -86,7 +89,9 @@ impl Town {
     /// Accepts the only request somebody has.
     pub(crate) fn accept(&mut self, who: usize) -> ContactId {
         let node = self.people[who].node;
-        let request = self.world.seen(node).requests.first().expect("a request").id;
+        let shown = self.world.run_until(SOON, |world| !world.seen(node).requests.is_empty());
+        assert!(shown, "no request");
+        let request = self.world.seen(node).requests[0].id;
         let command = Command::AcceptRequest { request, petname: "guest".to_owned() };
         match self.world.ask(node, command).expect("accepted") {
             Reply::Contact(contact) => contact,

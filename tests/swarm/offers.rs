@@ -20,7 +20,9 @@ fn assert_silent(post: &mut Post, who: usize) {
     post.town.assert_sound();
 }
 
-fn requests(post: &Post, who: usize) -> usize {
+fn requests(post: &mut Post, who: usize) -> usize {
+    // They are stored and shown once a second.
+    post.pass(Millis::from_secs(1));
     post.town.world.seen(post.node(who)).requests.len()
 }
 
@@ -56,7 +58,7 @@ fn a_strangers_offer_a_replay_and_garbage_cause_no_envelope() {
         chance.fill_bytes(&mut garbage);
         post.hand(1, &garbage);
     }
-    assert_eq!(requests(&post, 1), 1);
+    assert_eq!(requests(&mut post, 1), 1);
     assert_silent(&mut post, 1);
     assert_eq!(post.published(1), 0);
 }
@@ -94,6 +96,7 @@ fn an_offer_is_not_taken_again_after_a_farewell_a_restart_or_a_refusal() {
         post.pass(Millis::from_secs(5));
         let offer = offer(&mut post);
         post.hand(1, &offer);
+        assert_eq!(requests(&mut post, 1), 1);
         if refuse {
             let request = post.town.world.seen(post.node(1)).requests[0].id;
             let command = Command::DeclineRequest { request };
@@ -113,7 +116,7 @@ fn an_offer_is_not_taken_again_after_a_farewell_a_restart_or_a_refusal() {
             }
             let again = post.again(&offer);
             post.hand(1, &again);
-            assert_eq!((post.sessions(1).len(), requests(&post, 1)), (0, 0));
+            assert_eq!((requests(&mut post, 1), post.sessions(1).len()), (0, 0));
             assert_silent(&mut post, 1);
         }
     }
@@ -133,12 +136,12 @@ fn an_offer_with_its_point_encoded_in_other_bytes_is_the_same_offer() {
     assert_ne!(body, data);
     let other = post.wrap(&SealedBody { topic, body });
     post.hand(1, &other);
-    assert_eq!(requests(&post, 1), 1, "it opens");
+    assert_eq!(requests(&mut post, 1), 1, "it opens");
     let request = post.town.world.seen(post.node(1)).requests[0].id;
     let command = Command::DeclineRequest { request };
     post.town.world.ask(post.node(1), command).expect("declined");
     post.hand(1, &bytes);
-    assert_eq!(requests(&post, 1), 0, "it was seen");
+    assert_eq!(requests(&mut post, 1), 0, "it was seen");
     assert_silent(&mut post, 1);
 }
 
@@ -148,7 +151,7 @@ fn taken(days: u64, made: impl Fn(UnixSeconds) -> UnixSeconds) -> usize {
     post.pass(Millis::from_secs(days * 86_400));
     let (offer, _) = post.offer(0, made(post.town.world.wall()));
     post.hand(1, &offer);
-    let requests = requests(&post, 1);
+    let requests = requests(&mut post, 1);
     assert_silent(&mut post, 1);
     assert_eq!(post.published(1), 0);
     requests

@@ -154,6 +154,7 @@ mod tests {
     use crate::engine::env::{Seconds, UnixSeconds};
     use crate::engine::envelope::{Lifetime, Topic};
     use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
+    use crate::engine::price::ShownWork;
     use crate::engine::record::{
         ContactState, EnvelopePurpose, IdentityRecord, OutgoingRecord, PendingOffer,
         ReceiveSequence, ReplayRecord, RequestRecord, SessionRecord, Trust, VerificationMethod,
@@ -197,6 +198,7 @@ mod tests {
                 identity: IdentityId(1),
                 offer: request,
                 arrived: NOW,
+                work: ShownWork::default(),
             }),
             Record::Replay(ReplayRecord { offer: OfferId([9; 32]), until: NOW }),
             Record::Replay(waiting),

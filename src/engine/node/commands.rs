@@ -175,8 +175,7 @@ impl Messenger {
                 conversation::remove(conversation, turn);
             }
         }
-        for request in self.roster.requests_to(identity) {
-            self.roster.take_request(request)?;
+        for request in self.roster.requests.take_all_to(identity) {
             self.forget_request(turn, request);
         }
         turn.settle();
@@ -201,7 +200,8 @@ impl Messenger {
         self.check_key(identity, &key)?;
         // Both may have added each other at once. Then their request is accepted, instead of two
         // offers that cross.
-        if let Some(request) = self.roster.request_by_key(identity, &key) {
+        self.roster.store_request_of(turn, identity, &key);
+        if let Some(request) = self.roster.requests.by_key(identity, &key) {
             return self.accept_request(turn, pool, request, (petname, highest));
         }
         let contact = self.new_contact(turn, (identity, key), (petname, highest))?;
@@ -309,7 +309,8 @@ impl Messenger {
         self.tell(turn, contact, ContactCommand::Rekey(key))?;
         // The holder of the new key may have made an offer already, which waits as a stranger's
         // request.
-        let Some(request) = self.roster.request_by_key(identity, &key) else {
+        self.roster.store_request_of(turn, identity, &key);
+        let Some(request) = self.roster.requests.by_key(identity, &key) else {
             turn.settle();
             self.find(contact)?.emit(turn);
             return Ok(Reply::Done);

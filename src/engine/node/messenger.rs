@@ -12,20 +12,21 @@ use crate::engine::conversation::{
 };
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::CheckedEnvelope;
 use crate::engine::envelope::check::CLOCK_TOLERANCE;
 use crate::engine::envelope::draft::HEAD_START;
 use crate::engine::envelope::wire::{ENVELOPE_SIZE, GRID};
-use crate::engine::envelope::{CheckedEnvelope, Lifetime};
 use crate::engine::event::Event;
-use crate::engine::id::{ContactId, IdentityId, MessageId};
-use crate::engine::price::Step;
-use crate::engine::record::{ContactState, EnvelopePurpose, OutgoingRecord, Record, RecordKey};
+use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
+use crate::engine::price::{ShownWork, Step};
+use crate::engine::record::{ContactState, EnvelopePurpose, OutgoingRecord, RequestRecord};
 use crate::engine::relay::pool::Pool;
 use crate::engine::relay::{Recipient, Source};
 use crate::engine::session::{ReceivedOffer, SessionId};
-use crate::engine::turn::{ContactJob, ContactTimer, Turn};
+use crate::engine::turn::{ContactJob, ContactTimer, Timer, Turn};
 
-use super::roster::{AddedRequest, Roster};
+use super::requests::STORE_EVERY;
+use super::roster::Roster;
 
 /// Skipped keys all sessions keep together, some 15 MiB. A guess.
 const MAX_SKIPPED_IN_ALL: usize = 100_000;
@@ -76,7 +77,7 @@ impl Recipient for Messenger {
         }
         let envelope = checked.envelope();
         if let Some((identity, offer)) = ReceivedOffer::find(self.roster.keys(), envelope.data) {
-            self.on_offer(turn, pool, (identity, offer), checked.lifetime());
+            self.on_offer(turn, pool, (identity, offer), checked);
         }
     }
 }
@@ -324,8 +325,8 @@ impl Messenger {
         earliest <= self.started_at.plus(CLOCK_TOLERANCE)
     }
 
-    /// Handles an offer to one of our identities, opened and verified; it came in an envelope of
-    /// this lifetime.
+    /// Handles an offer to one of our identities, opened and verified, with the envelope in which it
+    /// came.
     ///
     /// A stranger's offer causes nothing that anyone could see: it waits until a person decides.
     /// The only offers a node answers by itself are those of contacts, after a delay drawn for each
@@ -335,8 +336,9 @@ impl Messenger {
         turn: &mut Turn<'_, '_>,
         pool: &Pool,
         (identity, offer): (IdentityId, ReceivedOffer),
-        lifetime: Lifetime,
+        checked: &CheckedEnvelope,
     ) {
+        let lifetime = checked.lifetime();
         let from = offer.from();
         let born = self.roster.created(identity).map(|made| made.minus(MAX_CLOCK_DIFFERENCE));
         let predates_us = born.is_none_or(|born| offer.created() < born);
@@ -350,8 +352,9 @@ impl Messenger {
         let is_replay = self.roster.is_replay(offer.id());
         let Some(contact) = contact else {
             // A request that a person declined must not come back with the next copy of its offer.
+            let work = ShownWork::of(checked.priority(), checked.charge());
             if !is_replay {
-                self.add_request(turn, identity, offer);
+                self.add_request(turn, (identity, offer), work);
             }
             return;
         };
@@ -374,18 +377,19 @@ impl Messenger {
         }
     }
 
-    /// Keeps a stranger's offer for a person to decide. A later offer of the same key replaces it.
-    fn add_request(&mut self, turn: &mut Turn<'_, '_>, identity: IdentityId, offer: ReceivedOffer) {
-        // Remembered apart from the request, so that the memory outlives a decline.
-        self.roster.remember_offer(turn, &offer);
-        let AddedRequest { record, displaced } = self.roster.add_request(turn.env, identity, offer);
-        if let Some(oldest) = displaced {
-            turn.erase(RecordKey::Request(oldest));
-            turn.emit(Event::RequestRemoved(oldest));
+    /// Keeps a stranger's offer for a person to decide, if it has a place; stored and shown with what
+    /// else comes in a second.
+    fn add_request(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        (identity, offer): (IdentityId, ReceivedOffer),
+        work: ShownWork,
+    ) {
+        let (id, arrived) = (RequestId::draw(turn.env), turn.env.wall);
+        let record = RequestRecord { id, identity, offer, arrived, work };
+        if self.roster.requests.arrive(record) && !turn.timers.is_set(Timer::Requests) {
+            turn.timers.set(Timer::Requests, turn.env.mono.plus(STORE_EVERY));
         }
-        turn.emit(Event::Request(record.view()));
-        turn.put(Record::Request(record));
-        turn.settle();
     }
 
     /// Begins the session a contact offered, and opens what arrived ahead of the offer.

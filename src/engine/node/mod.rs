@@ -19,6 +19,7 @@ mod commands;
 pub mod input;
 mod messenger;
 mod publisher;
+mod requests;
 mod restore;
 mod roster;
 
@@ -40,7 +41,8 @@ pub use commands::MAX_QUEUED;
 use input::Input;
 use messenger::Messenger;
 use publisher::Publisher;
-pub use roster::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REPLAYS, MAX_REQUESTS};
+pub use requests::MAX_REQUESTS;
+pub use roster::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REPLAYS};
 
 /// One node: a relay, or a messenger with its identities.
 #[derive(Debug)]
@@ -138,6 +140,12 @@ impl Node {
             node.take_in(turn, input);
             node.finish(turn);
         });
+    }
+
+    /// Lets go of every envelope that was readmitted, because all that the archive has comes once
+    /// more from its beginning.
+    pub fn release_all(&mut self) {
+        self.relay.release_all(&self.settings);
     }
 
     /// The next output to carry out, oldest first.
@@ -332,6 +340,7 @@ impl Machines<'_> {
                 Timer::Steps => self.catch_up.on_steps_due(turn, &ids(self.neighbours)),
                 // Nobody said a price: one's own will do. The end of this turn sends what waits.
                 Timer::FirstPrice => {}
+                Timer::Requests => self.messenger.roster.store_requests(turn),
                 Timer::Contact(timer, contact) => self.messenger.on_timer(turn, contact, timer),
             }
         }

@@ -24,7 +24,7 @@ pub(super) fn restore(turn: &mut Turn<'_, '_>, records: Vec<Record>) -> Messenge
             Record::Identity(record) => messenger.roster.add_identity(record),
             Record::Contact(record) => contacts.push(record),
             Record::Session(record) => sessions.push(record),
-            Record::Request(record) => messenger.roster.restore_request(record),
+            Record::Request(record) => messenger.roster.requests.restore(record),
             Record::Replay(record) => messenger.roster.restore_replay(turn, &record),
             Record::Message(record) => messages.push(record),
             Record::Outgoing(record) => outgoing.push(record),

@@ -1,6 +1,7 @@
 //! The roster: our identities, the requests of strangers, and the replay cache of offers.
 //!
-//! Contacts are conversations; the roster has what belongs to no contact yet.
+//! Contacts are conversations; the roster has what belongs to no contact yet. Which requests are in
+//! the list is decided in `requests`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,15 +9,17 @@ use std::sync::Arc;
 use crate::engine::command::CommandError;
 use crate::engine::conversation::MAX_CLOCK_DIFFERENCE;
 use crate::engine::crypto::keys::{Identity, PublicKey};
-use crate::engine::env::{Env, UnixSeconds};
+use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::wire::MAX_TTL;
-use crate::engine::event::{IdentityView, RequestView};
+use crate::engine::event::{Event, IdentityView, RequestView};
 use crate::engine::id::{IdentityId, RequestId};
 use crate::engine::record::{IdentityRecord, Record, RecordKey, ReplayRecord, RequestRecord};
 use crate::engine::secret::opaque_debug;
 use crate::engine::session::{OfferId, ReceivedOffer};
 use crate::engine::text::UntrustedText;
-use crate::engine::turn::Turn;
+use crate::engine::turn::{Timer, Turn};
+
+use super::requests::{AddedRequest, Requests, STORE_EVERY};
 
 /// A person has a handful of identities; each costs one multiplication for every envelope that is
 /// not for us. A guess.
@@ -24,9 +27,6 @@ pub const MAX_IDENTITIES: usize = 16;
 
 /// Every session watches about a thousand topics; a thousand contacts are a million. A guess.
 pub const MAX_CONTACTS: usize = 1_024;
-
-/// Requests cost their sender work and us a row; the oldest gives way. A guess.
-pub const MAX_REQUESTS: usize = 64;
 
 /// Offers that are remembered. Each cost its sender an envelope's work; the one that expires first
 /// gives way. A guess.
@@ -39,7 +39,7 @@ pub const MAX_NAME: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     identities: BTreeMap<IdentityId, OwnIdentity>,
-    requests: BTreeMap<RequestId, RequestRecord>,
+    pub(super) requests: Requests,
     replay_cache: BTreeMap<OfferId, UnixSeconds>,
 }
 
@@ -51,14 +51,6 @@ struct OwnIdentity {
 }
 
 opaque_debug!(struct OwnIdentity { name, created, identity });
-
-/// The result of taking in a request.
-pub(super) struct AddedRequest {
-    /// The request, to be stored.
-    pub(super) record: RequestRecord,
-    /// The request that gave way.
-    pub(super) displaced: Option<RequestId>,
-}
 
 impl Roster {
     /// Takes in an identity that was made or stored.
@@ -116,63 +108,16 @@ impl Roster {
 
     /// All requests as a front end shows them.
     pub(super) fn request_views(&self) -> impl Iterator<Item = RequestView> {
-        self.requests.values().map(RequestRecord::view)
-    }
-
-    /// Takes back a stored request.
-    pub(super) fn restore_request(&mut self, record: RequestRecord) {
-        self.requests.insert(record.id, record);
-    }
-
-    /// Takes a stranger's offer in as a request, in place of an earlier one of the same key, or of
-    /// the oldest when there are too many.
-    pub(super) fn add_request(
-        &mut self,
-        env: &mut Env<'_>,
-        identity: IdentityId,
-        offer: ReceivedOffer,
-    ) -> AddedRequest {
-        let same = self.request_by_key(identity, &offer.from());
-        let mut displaced = None;
-        // A key that asks again takes its own place, so one sender cannot push others out by offers
-        // of one key.
-        if same.is_none() && self.requests.len() >= MAX_REQUESTS {
-            let oldest = self.requests.values().min_by_key(|request| request.arrived);
-            displaced = oldest.map(|request| request.id);
-            displaced.and_then(|id| self.requests.remove(&id));
-        }
-        let id = same.unwrap_or_else(|| RequestId::draw(env));
-        let record = RequestRecord { id, identity, offer, arrived: env.wall };
-        self.requests.insert(id, record.clone());
-        AddedRequest { record, displaced }
-    }
-
-    /// The request to an identity by this key.
-    pub(super) fn request_by_key(
-        &self,
-        identity: IdentityId,
-        key: &PublicKey,
-    ) -> Option<RequestId> {
-        let found = self
-            .requests
-            .values()
-            .find(|request| request.identity == identity && request.offer.from() == *key);
-        found.map(|request| request.id)
+        self.requests.kept().map(RequestRecord::view)
     }
 
     pub(super) fn request(&self, id: RequestId) -> Result<&RequestRecord, CommandError> {
-        self.requests.get(&id).ok_or(CommandError::NoRequest)
+        self.requests.get(id).ok_or(CommandError::NoRequest)
     }
 
     /// Takes a request out, to accept or to decline it.
     pub(super) fn take_request(&mut self, id: RequestId) -> Result<RequestRecord, CommandError> {
-        self.requests.remove(&id).ok_or(CommandError::NoRequest)
-    }
-
-    /// The requests to an identity.
-    pub(super) fn requests_to(&self, identity: IdentityId) -> Vec<RequestId> {
-        let to = self.requests.values().filter(|request| request.identity == identity);
-        to.map(|request| request.id).collect()
+        self.requests.take(id).ok_or(CommandError::NoRequest)
     }
 
     /// Whether this offer was seen before, and so may not count again.
@@ -204,6 +149,13 @@ impl Roster {
         }
     }
 
+    /// Forgets an offer: it counts when it comes again.
+    pub(super) fn forget_offer(&mut self, turn: &mut Turn<'_, '_>, offer: OfferId) {
+        if self.replay_cache.remove(&offer).is_some() {
+            turn.erase(RecordKey::Replay(offer));
+        }
+    }
+
     /// Forgets offers that no replay can bring any more.
     pub(super) fn expire_replays(&mut self, turn: &mut Turn<'_, '_>) {
         let now = turn.env.wall;
@@ -213,6 +165,47 @@ impl Roster {
             self.replay_cache.remove(&id);
             turn.erase(RecordKey::Replay(id));
         }
+    }
+
+    /// Stores what strangers sent in the last second, in one commit, and tells of it.
+    pub(super) fn store_requests(&mut self, turn: &mut Turn<'_, '_>) {
+        let (added, waits) = self.requests.settle();
+        for added in added {
+            self.put_request(turn, added);
+        }
+        turn.settle();
+        if waits {
+            turn.timers.set(Timer::Requests, turn.env.mono.plus(STORE_EVERY));
+        }
+    }
+
+    /// Stores now what a key sent that a person is about to decide on.
+    pub(super) fn store_request_of(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        identity: IdentityId,
+        key: &PublicKey,
+    ) {
+        if let Some(added) = self.requests.settle_one(identity, key) {
+            self.put_request(turn, added);
+        }
+    }
+
+    fn put_request(&mut self, turn: &mut Turn<'_, '_>, added: AddedRequest) {
+        let AddedRequest { record, displaced } = added;
+        if let Some(displaced) = displaced {
+            // Nobody decided on it, so its next sending may count. And what strangers make us
+            // remember is bounded by what they have in the list.
+            self.forget_offer(turn, displaced.offer.id());
+            if displaced.id != record.id {
+                turn.erase(RecordKey::Request(displaced.id));
+                turn.emit(Event::RequestRemoved(displaced.id));
+            }
+        }
+        // Remembered apart from the request, so that the memory outlives a decline.
+        self.remember_offer(turn, &record.offer);
+        turn.emit(Event::Request(record.view()));
+        turn.put(Record::Request(record));
     }
 }
 
@@ -235,7 +228,7 @@ fn is_shown_as_written(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::env::{Millis, Seconds};
+    use crate::engine::env::{Env, Millis, Seconds};
     use crate::engine::envelope::Floor;
     use crate::engine::session::{Offer, WINDOW};
     use crate::engine::settings::{NodeRole, NodeSettings};
@@ -257,24 +250,6 @@ mod tests {
         let identity = Arc::new(Identity::generate(&mut SeededRng::new(1).turn()));
         let own = OwnIdentity { name: "nightjar".to_owned(), created: NOW, identity };
         assert_eq!(format!("{own:?}"), "OwnIdentity");
-    }
-
-    #[test]
-    fn the_oldest_request_gives_way_and_a_later_offer_of_the_same_key_replaces_its_own() {
-        let own = Identity::generate(&mut SeededRng::new(1).turn());
-        let mut roster = Roster::default();
-        let mut add = |seed: u64, arrived: u32| {
-            let mut rng = SeededRng::new(seed);
-            let mut env = Env::new(Millis(0), NOW.plus(Seconds(arrived)), &mut rng);
-            roster.add_request(&mut env, IdentityId(1), offer(seed, &own))
-        };
-        let first = add(100, 0).record.id;
-        for seed in 1..MAX_REQUESTS as u64 {
-            assert_eq!(add(100 + seed, 1).displaced, None);
-        }
-        assert_eq!(add(101, 2).displaced, None, "the same key");
-        assert_eq!(add(999, 3).displaced, Some(first));
-        assert_eq!(roster.request_views().count(), MAX_REQUESTS);
     }
 
     #[test]

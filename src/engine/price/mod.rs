@@ -13,20 +13,25 @@
 //! | [`occupancy`] | how a share is taken by hours: what is asked of a newcomer, what is said |
 //! | [`mod@line`] | which step the line asks, and how much it carries |
 //! | [`asking`] | which step a sender pays, from what its neighbours say |
+//! | [`shown_work`] | how much work it was, whatever was charged |
 
 pub mod asking;
 pub mod line;
 pub mod occupancy;
 pub mod room;
+pub mod shown_work;
 pub mod step;
 
 pub use asking::AskingPrice;
 pub use line::Line;
 pub use occupancy::Occupancy;
 pub use room::{Room, Share};
+pub use shown_work::ShownWork;
 pub use step::{SaidSteps, Step};
 
 use core::cmp::{Ordering, Reverse};
+
+use crate::engine::secret::opaque_debug;
 
 /// The bytes that are charged as one: a message of a messenger is one block.
 pub const BLOCK: usize = 2048;
@@ -103,8 +108,11 @@ pub fn mean_tries(target: u128) -> u64 {
 
 /// What was paid for a charge: `d` times its units. The smaller, the more work it shows for what
 /// it takes; the greater priority is the better one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Priority(u128);
+
+// The digest is the id of an envelope.
+opaque_debug!(struct Priority(_));
 
 impl Priority {
     /// The priority of something that shows `d` for this charge. Only the lower 96 bits of `d`
@@ -232,6 +240,7 @@ mod tests {
     #[test]
     fn a_floor_of_nothing_carries_every_message_of_a_day_and_the_largest_charge_has_a_target() {
         let worst = Priority::new(u128::MAX, Charge::new(BLOCK, Share::Day));
+        assert_eq!(format!("{worst:?}"), "Priority");
         assert!(Floor::new(0).admits(worst, Step::default()));
         let largest = Charge::new(usize::MAX, Share::Week);
         let target = largest.target(Floor::new(u8::MAX), Step::MAX);

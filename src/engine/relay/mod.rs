@@ -242,6 +242,12 @@ impl Relay {
         self.pool.readmit(checked, turn.env.wall).error().map_or(Ok(()), Err)
     }
 
+    /// Lets go of every envelope, and of the memory of all: what an archive kept comes once more from
+    /// its beginning.
+    pub(in crate::engine) fn release_all(&mut self, settings: &NodeSettings) {
+        self.pool = Pool::new(settings.pool, settings.floor, settings.body_storage());
+    }
+
     /// Lets go of envelopes that the archive does not have. They were not refused, so they may be
     /// fetched again.
     pub(in crate::engine) fn on_archive_missing(&mut self, ids: &[EnvelopeId]) {

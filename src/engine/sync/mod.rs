@@ -30,6 +30,7 @@ pub use client_session::{
     ClientSession, FetchResult, MAX_OFF_TIME, MAX_SENT, MAX_USELESS, SessionEnd,
 };
 pub use malformed::MalformedSyncMessage;
+pub use server::{COMPARED_CELLS, COMPARED_EACH};
 pub use server_session::{MAX_QUEUED, ServerSession, ServerStep};
 pub use set::{EnvelopeSet, MAX_COMPARISON};
 pub use sketch::{CELL, MAX_CELLS, SketchSalt};

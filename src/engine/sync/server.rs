@@ -1,7 +1,7 @@
 //! The server: neighbours catch up with us, within our upload budget (`proto/sync.md`, "Limits").
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::BEGIN_EVERY;
 use super::malformed::MalformedSyncMessage;
@@ -38,6 +38,17 @@ const PATIENCE_EACH: Millis = Millis(200);
 /// And no more than this together, or one that took much could then keep its place doing nothing.
 const MOST_PATIENCE: Millis = Millis::from_secs(60);
 
+/// Sets that are compared with at a time: clients that take long would else hold one each. A guess:
+/// with [`SET_LIFE`] a comparison may take a minute and a half.
+const MAX_SETS: usize = 3;
+
+/// The bytes that catching up takes of each envelope that is held: 40 in each set that is compared with,
+/// and 16 for its sketch; and 40 in each of two sets by which this node catches up itself.
+pub const COMPARED_EACH: usize = MAX_SETS * (40 + 16) + 2 * 40;
+
+/// And of all together: the cells of those sketches.
+pub const COMPARED_CELLS: usize = MAX_SETS * (512 << 10);
+
 /// The time in which half of what a neighbour was sent is forgotten. A guess: several sessions.
 const HALF_FORGOTTEN: Millis = Millis::from_secs(300);
 
@@ -64,6 +75,8 @@ pub(super) struct SyncServer {
     accounts: BTreeMap<NeighbourId, PeerAccount>,
     total: UploadBudget,
     snapshot: Option<(Millis, Arc<Snapshot>)>,
+    /// All sets that are compared with, the oldest first.
+    sets: Vec<Weak<Snapshot>>,
 }
 
 /// A neighbour that catches up with us.
@@ -96,7 +109,8 @@ impl Default for SyncServer {
     fn default() -> Self {
         let total = UploadBudget::new(TOTAL_BYTES, Millis(0));
         let (served, paths, accounts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { served, places: Shares::new(MAX_SERVED), paths, accounts, total, snapshot: None }
+        let (places, snapshot, sets) = (Shares::new(MAX_SERVED), None, Vec::new());
+        Self { served, places, paths, accounts, total, snapshot, sets }
     }
 }
 
@@ -129,7 +143,15 @@ impl SyncServer {
         if let Some((_, snapshot)) = fresh {
             return Arc::clone(snapshot);
         }
+        self.snapshot = None;
+        self.sets.retain(|set| set.strong_count() > 0);
+        while self.sets.len() >= MAX_SETS {
+            // Whoever compares for longest begins anew, and finds what it fetched since.
+            let oldest = self.sets.remove(0);
+            self.end_sessions(|_, _, served| served.session.compares_with(&oldest));
+        }
         let snapshot = Arc::new(Snapshot::new(EnvelopeSet::new(members), SketchSalt(env.draw())));
+        self.sets.push(Arc::downgrade(&snapshot));
         self.snapshot = Some((env.mono, Arc::clone(&snapshot)));
         snapshot
     }

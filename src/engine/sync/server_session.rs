@@ -2,7 +2,7 @@
 //! sends it (`proto/sync.md`, "Requests").
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::malformed::MalformedSyncMessage;
 use super::sketch::{self, SketchCell, SketchSalt};
@@ -18,8 +18,9 @@ pub const MAX_QUEUED: usize = 8_192;
 
 /// A session with one client.
 pub struct ServerSession {
-    /// The set we compare by: one for all sessions that begin within a while.
-    snapshot: Arc<Snapshot>,
+    /// The set we compare by: one for all sessions that begin within a while. None once there is
+    /// nothing more to compare: a client that takes its time with what it lacks holds no set.
+    snapshot: Option<Arc<Snapshot>>,
     /// The cells the client sent.
     cells: Vec<SketchCell>,
     /// Envelopes that the client lacks, still to be sent.
@@ -81,7 +82,19 @@ impl ServerSession {
         let set = snapshot.set();
         let next = if set.is_empty() { AfterQueue::Done } else { AfterQueue::Query(set.query()?) };
         let (cells, queue, expected) = (Vec::new(), VecDeque::new(), ExpectedRequest::Nothing);
+        let snapshot = Some(snapshot);
         Ok(Self { snapshot, cells, queue, next, expected, rounds: 0, requests: 1 })
+    }
+
+    /// Whether it has something to compare with this set still.
+    #[must_use]
+    pub fn compares_with(&self, set: &Weak<Snapshot>) -> bool {
+        self.snapshot.as_ref().is_some_and(|own| core::ptr::eq(Arc::as_ptr(own), set.as_ptr()))
+    }
+
+    fn snapshot(&self) -> Result<&Snapshot, MalformedSyncMessage> {
+        // Whoever answers what was not asked has been refused before.
+        self.snapshot.as_deref().ok_or(MalformedSyncMessage)
     }
 
     /// Takes the client's answer to a query.
@@ -91,7 +104,7 @@ impl ServerSession {
     pub fn answer(&mut self, answer: &[u8]) -> Result<(), MalformedSyncMessage> {
         self.request(&[ExpectedRequest::First, ExpectedRequest::Answer])?;
         self.cells = Vec::new();
-        let (lacking, next) = self.snapshot.set().lacking(answer)?;
+        let (lacking, next) = self.snapshot()?.set().lacking(answer)?;
         self.send(lacking, next.map_or(AfterQueue::Done, AfterQueue::Query));
         Ok(())
     }
@@ -104,10 +117,10 @@ impl ServerSession {
         self.request(&[ExpectedRequest::First])?;
         self.cells.extend(sketch::read(cells)?);
         // More cost the client more bytes than listing its ids, so an honest one answers by ranges.
-        if self.cells.len() > sketch::most_cells(self.snapshot.set().len()) {
+        if self.cells.len() > sketch::most_cells(self.snapshot()?.set().len()) {
             return Err(MalformedSyncMessage);
         }
-        match self.snapshot.lacking(&self.cells) {
+        match self.snapshot()?.lacking(&self.cells) {
             Some(lacking) => {
                 self.cells = Vec::new();
                 self.send(lacking, AfterQueue::Done);
@@ -123,6 +136,10 @@ impl ServerSession {
         let cut = lacking.len() > MAX_QUEUED;
         self.queue = lacking.into_iter().take(MAX_QUEUED).collect();
         self.next = if cut { AfterQueue::Busy } else { next };
+        match self.next {
+            AfterQueue::Query(_) | AfterQueue::MoreCells => {}
+            AfterQueue::Done | AfterQueue::Busy => self.snapshot = None,
+        }
     }
 
     /// Takes the client's request for more envelopes.
@@ -161,14 +178,11 @@ impl ServerSession {
                 ServerStep::Busy
             }
             AfterQueue::Query(comparison) => {
+                let Some(snapshot) = &self.snapshot else { return ServerStep::Done };
                 self.expected =
                     if self.rounds == 0 { ExpectedRequest::First } else { ExpectedRequest::Answer };
                 self.rounds += 1;
-                ServerStep::Query {
-                    salt: self.snapshot.salt(),
-                    count: self.snapshot.count(),
-                    comparison,
-                }
+                ServerStep::Query { salt: snapshot.salt(), count: snapshot.count(), comparison }
             }
             AfterQueue::MoreCells => {
                 self.expected = ExpectedRequest::First;
@@ -232,6 +246,22 @@ mod tests {
             session.more().unwrap();
         }
         sent
+    }
+
+    #[test]
+    fn a_session_with_nothing_more_to_compare_holds_no_set_while_it_sends() {
+        let snapshot = Arc::new(Snapshot::new(set(0..400), SketchSalt([9; 8])));
+        let mut session = ServerSession::begin(Arc::clone(&snapshot)).unwrap();
+        let ServerStep::Query { salt, count, comparison } = session.step(|_| Some(2_048)) else {
+            panic!("a query");
+        };
+        assert!(session.compares_with(&Arc::downgrade(&snapshot)));
+        let query = SyncQuery { salt, count, comparison: &comparison };
+        let answer = ClientSession::new(set(0..390)).answer(query).unwrap();
+        let Ok(SyncRequest::Sketch(cells)) = SyncRequest::decode(&answer) else { panic!("cells") };
+        session.sketch(cells).unwrap();
+        assert_eq!(Arc::strong_count(&snapshot), 1);
+        assert_eq!(run(&mut session), 10);
     }
 
     #[test]

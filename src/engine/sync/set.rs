@@ -42,7 +42,9 @@ pub struct EnvelopeSet {
 impl EnvelopeSet {
     /// The set of these envelopes, each with when it was made: its expiry less its ttl.
     pub fn new(members: impl IntoIterator<Item = (UnixSeconds, EnvelopeId)>) -> Self {
-        let mut items = NegentropyStorageVector::new();
+        // Counted first, or the set would have room for twice as many.
+        let members: Vec<_> = members.into_iter().collect();
+        let mut items = NegentropyStorageVector::with_capacity(members.len());
         let inserted =
             members.into_iter().try_for_each(|(made, id)| items.insert(made.0, compared(id)));
         let sealed = inserted.and_then(|()| items.seal());

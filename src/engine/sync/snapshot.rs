@@ -64,7 +64,8 @@ impl Snapshot {
 impl Sketch {
     fn new(set: &EnvelopeSet, hash: &SketchHash) -> Self {
         let shorts = set.ids().map(|id| hash.short(&id));
-        let mut places: Vec<(u64, usize)> = shorts.zip(0..).collect();
+        let mut places: Vec<(u64, usize)> = Vec::with_capacity(set.len());
+        places.extend(shorts.zip(0..));
         let most = sketch::most_cells(set.len());
         let cells = hash.cells(places.iter().map(|(short, _)| *short), most);
         places.sort_unstable();

@@ -23,6 +23,8 @@ pub(in crate::engine) enum Timer {
     Steps,
     /// The end of the wait for the first word of a price.
     FirstPrice,
+    /// Storing the offers that strangers sent.
+    Requests,
     /// A timer of one contact.
     Contact(ContactTimer, ContactId),
 }

@@ -68,9 +68,16 @@ impl Directory {
             }
             Event::Request(request) => {
                 let request = Arc::new(request.clone());
-                match self.requests.iter_mut().find(|known| known.id == request.id) {
-                    Some(known) => *known = request,
-                    None => self.requests.push(request),
+                // One that shows as much as before keeps its place, or it would go to the end of its
+                // equals, under the hand of whoever is about to choose.
+                let told = |known: &Request| known.id == request.id && known.work == request.work;
+                if let Some(known) = self.requests.iter_mut().find(|known| told(known)) {
+                    *known = request;
+                } else {
+                    self.requests.retain(|known| known.id != request.id);
+                    // What costs something tells friends from whoever asks everybody.
+                    let place = self.requests.partition_point(|known| known.work >= request.work);
+                    self.requests.insert(place, request);
                 }
                 DirectoryChange::Requests
             }
@@ -133,7 +140,8 @@ impl Directory {
         self.contact(contact).map_or("", |contact| &contact.petname)
     }
 
-    /// The requests of strangers to all identities, oldest first.
+    /// The requests of strangers to all identities, those that showed most work first; of equals the
+    /// oldest.
     pub fn requests(&self) -> impl Iterator<Item = &Request> {
         self.requests.iter().map(|request| &**request)
     }
@@ -287,6 +295,7 @@ mod tests {
     use crate::engine::crypto::keys::PublicKey;
     use crate::engine::env::UnixSeconds;
     use crate::engine::event::RequestView;
+    use crate::engine::price::ShownWork;
 
     #[test]
     fn a_stranger_who_asked_two_identities_with_one_key_is_found_by_the_id_of_a_request() {
@@ -297,7 +306,13 @@ mod tests {
         let mut directory = Directory::default();
         for (id, identity) in [(7, 1), (8, 2)] {
             let (id, identity) = (RequestId(id), IdentityId(identity));
-            let view = RequestView { id, identity, key, arrived: UnixSeconds(1) };
+            let view = RequestView {
+                id,
+                identity,
+                key,
+                arrived: UnixSeconds(1),
+                work: ShownWork::default(),
+            };
             directory.apply(&Event::Request(Request { view }));
         }
         assert!(directory.find_request(&key.hex()).is_err());

@@ -16,7 +16,7 @@ use crate::engine::event::{
     SessionStatus,
 };
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
-use crate::engine::price::Step;
+use crate::engine::price::{ShownWork, Step};
 use crate::engine::record::{DeliveryLog, MessageState, Trust, VerificationMethod};
 use crate::engine::testing::rng::SeededRng;
 use crate::engine::text::UntrustedText;
@@ -77,7 +77,13 @@ pub(in crate::shell) fn people() -> (Identity, Contact, Request) {
     };
     let contact = Contact { view, unread: 2 };
     let arrived = UnixSeconds(1);
-    let view = RequestView { id: RequestId(1), identity: IdentityId(1), key, arrived };
+    let view = RequestView {
+        id: RequestId(1),
+        identity: IdentityId(1),
+        key,
+        arrived,
+        work: ShownWork::default(),
+    };
     (identity, contact, Request { view })
 }
 

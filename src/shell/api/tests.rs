@@ -19,7 +19,7 @@ use crate::engine::env::{Seconds, UnixSeconds};
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::{HeldBack, SasHalf, SessionStatus};
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
-use crate::engine::price::Step;
+use crate::engine::price::{ShownWork, Step};
 use crate::engine::record::{DeliveryLog, HoldReason, MessageState, Trust, VerificationMethod};
 use crate::engine::testing::rng::SeededRng;
 use crate::engine::text::UntrustedText;
@@ -205,7 +205,7 @@ proptest! {
     ) {
         let identity = Identity { view: IdentityView { id: IdentityId(id), name, key }, is_default };
         prop_assert_eq!(again(&identity), identity);
-        let view = RequestView { id: RequestId(id), identity: IdentityId(id), key, arrived };
+        let view = RequestView { id: RequestId(id), identity: IdentityId(id), key, arrived, work: ShownWork::default() };
         let request = Request { view };
         prop_assert_eq!(again(&request), request);
     }
@@ -323,7 +323,13 @@ fn the_readme_lists_every_field_of_identities_contacts_requests_and_messages() {
         in_readme("| field of a contact | means |", &fields_of(&Contact { view, unread: 0 }));
     }
     let arrived = UnixSeconds(1);
-    let view = RequestView { id: RequestId(1), identity: IdentityId(1), key, arrived };
+    let view = RequestView {
+        id: RequestId(1),
+        identity: IdentityId(1),
+        key,
+        arrived,
+        work: ShownWork::default(),
+    };
     in_readme("| field of a request | means |", &fields_of(&Request { view }));
     let mut message = not_for_long(wall());
     let ours = fields_of(&message);

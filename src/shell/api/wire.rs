@@ -24,7 +24,7 @@ use crate::engine::event::{
     SessionStatus, WaitsFor,
 };
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
-use crate::engine::price::Step;
+use crate::engine::price::{ShownWork, Step};
 use crate::engine::record::{DeliveryLog, HoldReason, MessageState, Trust, VerificationMethod};
 use crate::engine::text::UntrustedText;
 use crate::shell::calendar;
@@ -543,12 +543,15 @@ pub(super) struct RequestWire {
     key: String,
     #[serde(with = "time")]
     at: UnixSeconds,
+    /// Nodes of earlier builds do not say it.
+    #[serde(default)]
+    tries: u64,
 }
 
 impl From<Request> for RequestWire {
     fn from(request: Request) -> Self {
-        let RequestView { id, identity, key, arrived } = request.view;
-        Self { id, identity, key: key.hex(), at: arrived }
+        let RequestView { id, identity, key, arrived, work } = request.view;
+        Self { id, identity, key: key.hex(), at: arrived, tries: work.tries() }
     }
 }
 
@@ -556,8 +559,9 @@ impl TryFrom<RequestWire> for Request {
     type Error = WireError;
 
     fn try_from(wire: RequestWire) -> Result<Self, WireError> {
-        let RequestWire { id, identity, key, at } = wire;
-        Ok(Self { view: RequestView { id, identity, key: public_key(&key)?, arrived: at } })
+        let RequestWire { id, identity, key, at, tries } = wire;
+        let (key, work) = (public_key(&key)?, ShownWork::of_tries(tries));
+        Ok(Self { view: RequestView { id, identity, key, arrived: at, work } })
     }
 }
 

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use super::database::{PAGE, PAGE_BYTES};
+use super::database::{LEAF, PAGE, PAGE_BYTES};
 use super::named;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
 
@@ -32,7 +32,7 @@ pub(super) fn carve(database: &Path, log: &Path, mut each: impl FnMut(i64, Vec<u
 }
 
 /// A page.
-type DatabasePage = [u8; PAGE];
+pub(super) type DatabasePage = [u8; PAGE];
 
 /// The place of one image of a page.
 #[derive(Clone, Copy)]
@@ -44,7 +44,7 @@ enum PageImage {
 }
 
 /// The pages of a database and of its log.
-struct DatabasePages {
+pub(super) struct DatabasePages {
     database: Option<File>,
     /// Bytes of the database.
     length: u64,
@@ -54,7 +54,7 @@ struct DatabasePages {
 }
 
 impl DatabasePages {
-    fn open(database: &Path, log: &Path) -> Self {
+    pub(super) fn open(database: &Path, log: &Path) -> Self {
         let database = File::open(database).ok();
         let length =
             database.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |of| of.len());
@@ -63,13 +63,32 @@ impl DatabasePages {
         Self { database, length, log, logged }
     }
 
+    /// The first page, as the log has it if it does.
+    pub(super) fn first(&self) -> Option<DatabasePage> {
+        self.numbered(1, PageSource::Log)
+    }
+
+    /// A page of the database, whatever the log has.
+    pub(super) fn in_database(&self, number: u32) -> Option<DatabasePage> {
+        self.numbered(number, PageSource::Database)
+    }
+
+    /// The pages that the database has as a whole.
+    pub(super) const fn count(&self) -> u64 {
+        self.length / PAGE_BYTES
+    }
+
+    /// Whether the log has a page.
+    pub(super) fn has_log(&self) -> bool {
+        !self.logged.is_empty()
+    }
+
     /// All images: those of the log first, which are the newer.
     fn images(&self) -> impl Iterator<Item = (PageSource, PageImage)> {
         let logged = self.logged.values().map(|offset| (PageSource::Log, PageImage::Log(*offset)));
         // A file that was cut in the middle of a page ends with the page before.
-        let whole = self.length / PAGE_BYTES;
-        let kept =
-            (0..whole).map(|page| (PageSource::Database, PageImage::Database(page * PAGE_BYTES)));
+        let kept = (0..self.count())
+            .map(|page| (PageSource::Database, PageImage::Database(page * PAGE_BYTES)));
         logged.chain(kept)
     }
 
@@ -192,9 +211,6 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     None
 }
 
-/// The first byte of a leaf of a table.
-const LEAF: u8 = 0x0d;
-
 /// An envelope and the header before it, which takes up to 8 bytes.
 const MAX_RECORD: usize = MAX_ENVELOPE_SIZE + 8;
 
@@ -205,7 +221,7 @@ const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -229,12 +245,17 @@ mod tests {
         fn a_page_of_anything_is_read_without_a_panic_and_gives_nothing_that_does_not_match(
             bytes in proptest::collection::vec(any::<u8>(), PAGE),
         ) {
-            let nowhere = Path::new("/nonexistent");
-            let pages = DatabasePages::open(nowhere, nowhere);
+            let pages = nowhere();
             let mut page: DatabasePage = bytes.try_into().unwrap();
             page[0] = LEAF;
             prop_assert_eq!(rows(&pages, &page, PageSource::Database), []);
         }
+    }
+
+    /// The pages of no file.
+    pub(in crate::shell::archive) fn nowhere() -> DatabasePages {
+        let nowhere = Path::new("/nonexistent");
+        DatabasePages::open(nowhere, nowhere)
     }
 
     fn envelope(number: u64, data: usize) -> Vec<u8> {
@@ -295,8 +316,7 @@ mod tests {
 
     #[test]
     fn changed_at_random_a_page_gives_back_rows_that_prove_themselves_or_none() {
-        let nowhere = Path::new("/nonexistent");
-        let pages = DatabasePages::open(nowhere, nowhere);
+        let pages = nowhere();
         let [database, _] = files();
         let leaves: Vec<Vec<u8>> = database
             .chunks(PAGE)

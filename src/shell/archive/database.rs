@@ -2,13 +2,13 @@
 //! is damaged or of an earlier version.
 
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 use serde::{Deserialize, Serialize};
 
-use super::{carve, note};
+use super::{carve, header, note};
 use crate::shell::store::StoreError;
 use crate::shell::store::files::{self, FilePresence};
 
@@ -62,16 +62,15 @@ pub(super) fn attach(dir: &Path, most_pages: u64) -> Result<Attached, StoreError
     if files::presence(&path)? == FilePresence::Missing {
         return staged(build(dir, most_pages)?, Found::Whole);
     }
-    if is_outdated(&path) {
-        return staged(build(dir, most_pages)?, Found::Outdated);
-    }
     match open(&path, most_pages) {
         Ok(connection) => {
             Ok(Attached { connection, found: Found::Whole, standing: Standing::Published })
         }
         Err(error) if is_damage(&error) => {
             let (connection, saved) = salvage(dir, most_pages)?;
-            staged(connection, Found::Salvaged(saved))
+            // One byte that changed says so, too: then there are envelopes of this version in it.
+            let is_outdated = saved == 0 && is_outdated(&path);
+            staged(connection, if is_outdated { Found::Outdated } else { Found::Salvaged(saved) })
         }
         Err(error) => Err(error),
     }
@@ -116,15 +115,13 @@ pub(super) fn own_files() -> Vec<String> {
     [named(DATABASE_FILE.to_owned()), named(format!("{DATABASE_FILE}{UNPUBLISHED}"))].concat()
 }
 
-/// Whether a file says in its first bytes that it is an archive of an earlier version: whatever
-/// became of the rest, there is nothing in it to save. What cannot be read does not say so.
+/// Whether a file says in its first bytes that it is an archive of an earlier version. What cannot
+/// be read does not say so.
 fn is_outdated(path: &Path) -> bool {
     let start = files::read_start(path, HEADER).unwrap_or_default();
     let number = |at: usize| start.get(at..).and_then(|rest| rest.first_chunk()).copied();
     let [version, kind] = [VERSION_AT, KIND_AT].map(|at| number(at).map(u32::from_be_bytes));
-    kind.map(u64::from) == Some(APPLICATION_ID)
-        // Not 0: one bit that fell makes it of 2.
-        && version.is_some_and(|version| (1..VERSION).contains(&u64::from(version)))
+    kind == Some(APPLICATION_ID) && version.is_some_and(|version| (1..VERSION).contains(&version))
 }
 
 /// Whether the database in `dir` holds no envelope, or is none: seen without changing a byte, so
@@ -143,6 +140,7 @@ pub(super) fn holds_nothing(dir: &Path) -> bool {
 /// Opens a database for reading, as a file that nobody changes: without its log, and without the
 /// files that a connection makes beside it.
 fn look(path: &Path) -> Result<Connection, StoreError> {
+    header::examine(path, &log_of(path))?;
     let connection = Connection::open_with_flags(
         format!("file:{}?immutable=1", in_uri(path)),
         OpenFlags::SQLITE_OPEN_READ_ONLY
@@ -153,6 +151,13 @@ fn look(path: &Path) -> Result<Connection, StoreError> {
     connection.execute_batch(QUIET)?;
     examine(&connection)?;
     Ok(connection)
+}
+
+/// The write-ahead log of a database.
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push(LOG);
+    log.into()
 }
 
 /// A path as a URI has it (SQLite, "URI filenames"): whatever is not plain is escaped.
@@ -172,7 +177,8 @@ fn in_uri(path: &Path) -> String {
 /// Makes a database beside a damaged one, with all that can be read of that; also says how many
 /// envelopes that is. The damaged one stays as it is until [`publish`] replaces it.
 pub(super) fn salvage(dir: &Path, most_pages: u64) -> Result<(Connection, u64), StoreError> {
-    let (old, log) = (dir.join(DATABASE_FILE), dir.join(format!("{DATABASE_FILE}{LOG}")));
+    let old = dir.join(DATABASE_FILE);
+    let log = log_of(&old);
     let fresh = build(dir, most_pages.max(pages_to_save(&[&old, &log])))?;
     let mut saved = 0;
     let mut failed = None;
@@ -224,7 +230,7 @@ pub(super) fn build(dir: &Path, most_pages: u64) -> Result<Connection, StoreErro
     settle(&connection, most_pages)?;
     connection.execute_batch(TABLE)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID.cast_signed())?;
-    connection.pragma_update(None, "user_version", VERSION.cast_signed())?;
+    connection.pragma_update(None, "user_version", VERSION)?;
     Ok(connection)
 }
 
@@ -262,6 +268,7 @@ pub(super) fn keep_changes(connection: &Connection) -> Result<(), StoreError> {
 
 /// Opens a database that was published.
 fn open(path: &Path, most_pages: u64) -> Result<Connection, StoreError> {
+    header::examine(path, &log_of(path))?;
     let connection = connect(path)?;
     settle(&connection, most_pages)?;
     examine(&connection)?;
@@ -283,7 +290,7 @@ fn examine(connection: &Connection) -> Result<(), StoreError> {
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     // Any other file is not of this program, or not as the program left it.
-    if kind != (APPLICATION_ID, VERSION) || page != PAGE_BYTES || tables != [TABLE] {
+    if kind != (APPLICATION_ID.into(), VERSION.into()) || page != PAGE_BYTES || tables != [TABLE] {
         return Err(StoreError::Damaged);
     }
     Ok(())
@@ -349,12 +356,15 @@ fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
 }
 
 /// Whether an error means that the file is not as it was written.
-pub(super) const fn is_damage(error: &StoreError) -> bool {
+pub(super) fn is_damage(error: &StoreError) -> bool {
     match error {
         StoreError::Damaged => true,
-        StoreError::Sqlite(code) | StoreError::DiskFails(code) => {
+        StoreError::DiskFails(code) => {
             matches!(*code, IOERR_READ | IOERR_SHORT_READ | IOERR_CORRUPTFS)
         }
+        // All that is left says that something in the file is not as this program wrote it: no
+        // such table, a row too large, a schema of another form.
+        StoreError::Sqlite(code) => !NOT_OF_THE_FILE.contains(&(*code & 0xff)),
         StoreError::Missing
         | StoreError::Exists
         | StoreError::KeyMissing
@@ -398,6 +408,9 @@ pub(super) const PAGE: usize = 1024;
 /// [`PAGE`], to count with.
 pub(super) const PAGE_BYTES: u64 = PAGE as u64;
 
+/// The first byte of a leaf of a table (SQLite file format, section 1.6).
+pub(super) const LEAF: u8 = 0x0d;
+
 /// Pages a file takes beyond its envelopes: the header, the map of pages, the tree's first levels.
 pub(super) const SPARE_PAGES: u64 = 64;
 
@@ -420,10 +433,10 @@ const LOG: &str = "-wal";
 const JOURNAL: &str = "-journal";
 
 /// "UNDA": marks an archive of this program (SQLite, `PRAGMA application_id`).
-const APPLICATION_ID: u64 = 0x554e_4441;
+pub(super) const APPLICATION_ID: u32 = 0x554e_4441;
 
 /// The tables as this program knows them: the version of the protocol whose envelopes they hold.
-const VERSION: u64 = 2;
+pub(super) const VERSION: u32 = 2;
 
 /// The header of a database (SQLite file format, section 1.3), and what is where in it.
 const HEADER: u64 = 100;
@@ -431,7 +444,8 @@ const VERSION_AT: usize = 60;
 const KIND_AT: usize = 68;
 
 /// The one table, as SQLite repeats it.
-const TABLE: &str = "CREATE TABLE envelope (place INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT";
+pub(super) const TABLE: &str =
+    "CREATE TABLE envelope (place INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT";
 
 /// SQLCipher complains of damaged pages on the standard error stream, across the interface.
 const QUIET: &str = "PRAGMA cipher_log = off;";
@@ -455,11 +469,18 @@ const SETTINGS: &str = "
     PRAGMA trusted_schema = OFF;
 ";
 
+/// What the log is cut back to.
+pub(super) const LOG_BYTES: u64 = 8_388_608;
+
 /// Pages given back at once: 2 MiB.
 const GIVEN_BACK: u32 = 2_048;
 
 /// Envelopes written in one transaction while a damaged file is read.
 const SAVED_TOGETHER: u64 = 1_024;
+
+/// What SQLite says of its caller and of the system, and never of a file: PERM, ABORT, INTERRUPT,
+/// PROTOCOL, MISUSE, NOLFS, AUTH (SQLite, result codes).
+const NOT_OF_THE_FILE: [i32; 7] = [3, 4, 9, 15, 21, 22, 23];
 
 /// The disk does not give a page, gives part of it, or says that it is damaged (SQLite, result
 /// codes).

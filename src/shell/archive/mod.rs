@@ -30,6 +30,7 @@
 
 mod carve;
 mod database;
+mod header;
 mod label;
 mod note;
 mod obstacle;
@@ -130,6 +131,16 @@ pub enum Disposition {
     Dropped,
     /// Neither: it stays on disk, and no use is made of it before the next start.
     Left,
+}
+
+/// Whoever takes over the envelopes of an archive at a start.
+pub trait Claimant {
+    /// Decides whether an envelope stays.
+    fn claim(&mut self, id: EnvelopeId, bytes: Vec<u8>) -> Disposition;
+
+    /// Damage was found in between: all that is readable comes once more from its beginning, and
+    /// what was decided and counted so far is void.
+    fn begin_again(&mut self);
 }
 
 /// What becomes of envelopes that do not fit into a smaller size than the archive had before.
@@ -392,21 +403,18 @@ impl Archive {
         is_there.then_some(ArchiveOnDisk { bytes, label, obstacle })
     }
 
-    /// Hands every kept envelope to `each`, which decides whether it stays. An envelope comes a
-    /// second time if damage was found in between. Nothing is removed yet: call [`Self::begin`].
+    /// Hands every kept envelope to whoever takes them over, who decides whether it stays. Nothing
+    /// is removed yet: call [`Self::begin`].
     ///
     /// # Errors
     /// When the disk fails; what was handed over is kept.
-    pub fn take_over(
-        &mut self,
-        mut each: impl FnMut(EnvelopeId, Vec<u8>) -> Disposition,
-    ) -> Result<ArchiveScan, ArchiveError> {
+    pub fn take_over(&mut self, to: &mut impl Claimant) -> Result<ArchiveScan, ArchiveError> {
         let mut damaged = 0;
         let mut attempts = 0;
         while let Some(connection) = &self.connection {
             let passed = pass(connection, |place, bytes| {
                 let kept = match named(place, &bytes) {
-                    Some(id) => each(id, bytes),
+                    Some(id) => to.claim(id, bytes),
                     // Damage that SQLite does not see.
                     None => {
                         damaged += 1;
@@ -433,6 +441,8 @@ impl Archive {
                 }
                 Err(error) => return Err(error.into()),
             }
+            self.owed.clear();
+            to.begin_again();
         }
         let outdated = self.found == Found::Outdated;
         Ok(ArchiveScan { damaged, salvaged: self.found.salvaged(), outdated })
@@ -858,6 +868,12 @@ fn blob(row: &rusqlite::Row<'_>, column: usize) -> Vec<u8> {
 
 /// The most bytes for which an archive can be made.
 pub const MOST_BYTES: u64 = database::MOST_BYTES;
+
+/// The bytes that the files of an archive of this size take at most, with its log.
+#[must_use]
+pub const fn bytes_on_disk(bytes: u64) -> u64 {
+    most_pages(bytes) * PAGE_BYTES + database::LOG_BYTES
+}
 
 /// The archive's folder in a home folder.
 const FOLDER: &str = "archive";

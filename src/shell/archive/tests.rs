@@ -13,6 +13,7 @@ use crate::engine::env::{Seconds, UnixSeconds};
 use crate::engine::envelope::{Envelope, Topic, WorkNonce};
 use crate::engine::price::BLOCK;
 use crate::engine::relay::pool::PoolBounds;
+use crate::engine::testing::mutate::{Reading, each_slow_case};
 
 /// Far more than a test keeps.
 const LARGE: u64 = 64 << 20;
@@ -96,15 +97,33 @@ fn let_it_be_told(mut archive: Archive) {
     }
 }
 
+/// Takes over what is there, all of it or what it decides.
+struct Claims<D> {
+    kept: Kept,
+    decide: D,
+}
+
+impl<D: FnMut(EnvelopeId) -> Disposition> Claims<D> {
+    fn new(decide: D) -> Self {
+        Self { kept: Kept::new(), decide }
+    }
+}
+
+impl<D: FnMut(EnvelopeId) -> Disposition> Claimant for Claims<D> {
+    fn claim(&mut self, id: EnvelopeId, bytes: Vec<u8>) -> Disposition {
+        assert!(self.kept.insert(id, bytes).is_none(), "it comes once");
+        (self.decide)(id)
+    }
+
+    fn begin_again(&mut self) {
+        self.kept.clear();
+    }
+}
+
 fn everything(archive: &mut Archive) -> (Kept, ArchiveScan) {
-    let mut kept = Kept::new();
-    let taken = archive
-        .take_over(|id, bytes| {
-            kept.insert(id, bytes);
-            Disposition::Held
-        })
-        .unwrap();
-    (kept, taken)
+    let mut all = Claims::new(|_| Disposition::Held);
+    let taken = archive.take_over(&mut all).unwrap();
+    (all.kept, taken)
 }
 
 /// Bytes that look random and follow from a number. SplitMix64.
@@ -193,15 +212,14 @@ fn what_is_discarded_or_unwanted_is_gone_and_can_be_kept_again() {
     let home = Home::with(&all);
     let mut archive = home.open();
     let mut unwanted = BTreeSet::new();
-    archive
-        .take_over(|id, _| {
-            if unwanted.len() < 50 {
-                unwanted.insert(id);
-                return Disposition::Dropped;
-            }
-            Disposition::Held
-        })
-        .unwrap();
+    let mut claims = Claims::new(|id| {
+        if unwanted.len() < 50 {
+            unwanted.insert(id);
+            return Disposition::Dropped;
+        }
+        Disposition::Held
+    });
+    archive.take_over(&mut claims).unwrap();
     archive.begin(Unfit::default()).unwrap();
     let discarded: Vec<EnvelopeId> =
         all.keys().filter(|id| !unwanted.contains(id)).take(50).copied().collect();
@@ -385,6 +403,72 @@ fn a_file_without_its_header_or_of_something_else_is_carved_or_replaced() {
         assert_eq!(kept, Kept::new());
         assert_eq!(taken, ArchiveScan { salvaged: Some(0), ..ArchiveScan::default() });
     }
+}
+
+/// Opens an archive whose first page was changed, and goes on with it; it must have all that it had
+/// and keep more.
+fn assert_keeps_all(home: &Home, (all, more): (&Kept, &Kept), changed: &[u8]) {
+    fs::write(home.file(), changed).unwrap();
+    let mut archive = home.open();
+    let (kept, found) = everything(&mut archive);
+    let is_kept = |(id, bytes): (&EnvelopeId, &Vec<u8>)| kept.get(id) == Some(bytes);
+    assert!(all.iter().all(is_kept), "{} of {}: {found:?}", kept.len(), all.len());
+    // What was removed before may have come back.
+    assert!(kept.iter().all(|(id, bytes)| all.get(id).or(more.get(id)) == Some(bytes)));
+    archive.begin(Unfit::default()).unwrap();
+    keep_all(&mut archive, more);
+    assert_eq!((archive.trouble(), archive.missed()), (None, 0));
+    let (kept, _) = everything(&mut archive);
+    assert_eq!(kept.len(), all.len() + more.len(), "nothing was written over what is there");
+}
+
+/// An archive with some free pages and no log, what it holds, and more for it to keep.
+fn with_free_pages() -> (Home, Kept, Kept) {
+    let (mut all, more) = (some(70), some(20));
+    let home = Home::with(&all);
+    let mut archive = home.begun();
+    archive.discard(&more.keys().copied().collect::<Vec<_>>());
+    archive.beat();
+    drop(archive);
+    all.retain(|id, _| !more.contains_key(id));
+    assert!(fs::read(home.file()).unwrap()[36..40] != [0; 4], "it has free pages");
+    (home, all, more)
+}
+
+#[test]
+fn whatever_a_byte_of_the_first_page_says_no_envelope_is_lost() {
+    let (home, all, more) = with_free_pages();
+    let clean = fs::read(home.file()).unwrap();
+    // Between the header and its one row, at the end, there is nothing.
+    let (header, row) = (0..120, database::PAGE - 128..database::PAGE);
+    let between = (header.end..row.start).step_by(32);
+    for at in header.chain(between).chain(row) {
+        let was = clean[at];
+        // Of a header each byte decides something; of the rest it is where its row lies.
+        let values: &[u8] = match at {
+            16..24 | 28..40 | 52..64 => &[was ^ 1, was ^ 2, was ^ 0x80, 0, 1, 2, 3, 5, 0xff],
+            0..120 => &[was ^ 1, was ^ 0x80, 0, 0xff],
+            _ => &[was ^ 1],
+        };
+        for value in values.iter().filter(|value| **value != was) {
+            let mut changed = clean.clone();
+            changed[at] = *value;
+            assert_keeps_all(&home, (&all, &more), &changed);
+        }
+    }
+}
+
+#[test]
+fn changed_at_random_the_first_page_of_an_archive_costs_no_envelope() {
+    let (home, all, more) = with_free_pages();
+    let clean = fs::read(home.file()).unwrap();
+    let (first, rest) = clean.split_at(database::PAGE);
+    each_slow_case(&[first.to_vec()], |page| {
+        let mut page = page.to_vec();
+        page.resize(database::PAGE, 0);
+        assert_keeps_all(&home, (&all, &more), &[&page, rest].concat());
+        Reading::Taken
+    });
 }
 
 /// Makes the file say that it is of a version.
@@ -666,12 +750,11 @@ fn a_smaller_size_than_before_is_reached_when_the_rest_was_discarded() {
     let small = 1 << 20;
     let mut archive = home.open_as(sized(small)).unwrap();
     let mut wanted = 300;
-    archive
-        .take_over(|_, _| {
-            wanted -= 1;
-            if wanted >= 0 { Disposition::Held } else { Disposition::Dropped }
-        })
-        .unwrap();
+    let mut claims = Claims::new(|_| {
+        wanted -= 1;
+        if wanted >= 0 { Disposition::Held } else { Disposition::Dropped }
+    });
+    archive.take_over(&mut claims).unwrap();
     archive.begin(Unfit::default()).unwrap();
     for _ in 0..8 {
         archive.beat();
@@ -682,6 +765,27 @@ fn a_smaller_size_than_before_is_reached_when_the_rest_was_discarded() {
     assert_eq!(home.contents().0.len(), 300);
 }
 
+/// Holds so many of what is there, and has no room for the rest.
+struct Room {
+    most: u64,
+    unfit: Unfit,
+}
+
+impl Claimant for Room {
+    fn claim(&mut self, _: EnvelopeId, _: Vec<u8>) -> Disposition {
+        if self.unfit.held == self.most {
+            self.unfit.without_room += 1;
+            return Disposition::Dropped;
+        }
+        self.unfit.held += 1;
+        Disposition::Held
+    }
+
+    fn begin_again(&mut self) {
+        self.unfit = Unfit::default();
+    }
+}
+
 /// A start in which the engine holds so many of what is there and has no room for the rest.
 fn start(
     home: &Home,
@@ -689,16 +793,9 @@ fn start(
     (most, overflow): (u64, ArchiveOverflow),
 ) -> Result<(Archive, Naming), ArchiveError> {
     let mut archive = Archive::open(home.0.path(), label, overflow)?;
-    let mut unfit = Unfit::default();
-    archive.take_over(|_, _| {
-        if unfit.held == most {
-            unfit.without_room += 1;
-            return Disposition::Dropped;
-        }
-        unfit.held += 1;
-        Disposition::Held
-    })?;
-    let naming = archive.begin(unfit)?;
+    let mut room = Room { most, unfit: Unfit::default() };
+    archive.take_over(&mut room)?;
+    let naming = archive.begin(room.unfit)?;
     Ok((archive, naming))
 }
 
@@ -958,6 +1055,24 @@ fn a_start_that_is_refused_changes_no_byte_of_an_archive_in_whatever_state_that_
 }
 
 #[test]
+fn what_is_read_twice_because_of_damage_is_counted_once() {
+    let home = labelled(&alike(600), sized(LARGE));
+    fs::remove_file(home.0.path().join(FOLDER).join(label::LABEL_FILE)).unwrap();
+    let mut bytes = fs::read(home.file()).unwrap();
+    let pages = bytes.len() / database::PAGE;
+    // Of the pages in the middle some are leaves, and what lies before them is handed over first.
+    for page in (pages / 2..pages).step_by(40) {
+        Damage::Zero(page).apply(&mut bytes);
+    }
+    fs::write(home.file(), bytes).unwrap();
+    let refused = start(&home, sized(688_128), (256, REFUSED)).unwrap_err();
+    let ArchiveError::Overflows { over, all, .. } = refused else { panic!("{refused}") };
+    let (kept, found) = home.contents();
+    assert!(found.salvaged.is_some() && kept.len() < 600, "{found:?}");
+    assert_eq!((over, all), (kept.len() as u64 - 256, kept.len() as u64));
+}
+
+#[test]
 fn an_archive_that_was_there_without_a_label_is_said_to_name_no_network_though_it_holds_nothing() {
     let home = labelled(&Kept::new(), sized(LARGE));
     fs::remove_file(home.0.path().join(FOLDER).join(label::LABEL_FILE)).unwrap();
@@ -1044,7 +1159,7 @@ fn a_smaller_size_that_was_asked_for_on_purpose_is_seen_at_once() {
 #[test]
 fn what_was_mended_is_told_until_a_start_has_run_for_a_moment_and_then_no_more() {
     let whole = labelled(&alike(300), sized(LARGE));
-    let (damaged, outdated) = (whole.copy(), whole.copy());
+    let (damaged, outdated) = (whole.copy(), with_fronts(&alike(300)));
     behead(&damaged);
     mark(&outdated, 1);
     let salvaged = ArchiveScan { salvaged: Some(300), ..ArchiveScan::default() };
@@ -1099,7 +1214,7 @@ fn an_envelope_that_is_left_stays_on_disk_and_comes_again_at_the_next_start() {
     let all = alike(50);
     let home = Home::with(&all);
     let mut archive = home.open();
-    archive.take_over(|_, _| Disposition::Left).unwrap();
+    archive.take_over(&mut Claims::new(|_| Disposition::Left)).unwrap();
     archive.begin(Unfit::default()).unwrap();
     let (id, late) = envelope(1 << 40, 2048);
     archive.keep(id, &late);

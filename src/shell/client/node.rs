@@ -7,6 +7,7 @@ use super::options::{ArchiveOptions, NodeOptions, StoreOptions};
 use crate::engine::secret::opaque_debug;
 use crate::shell::api::{API_VERSION, ClientInfo, Hello, Limits, Stay};
 use crate::shell::archive::Archive;
+use crate::shell::budget::MachineRoom;
 use crate::shell::failure::Failure;
 use crate::shell::rpc::endpoint::Endpoint;
 use crate::shell::rpc::server;
@@ -35,6 +36,14 @@ impl OwnNode {
         options: &NodeOptions,
         who: &ClientInfo,
     ) -> Result<(Self, Hello), Failure> {
+        if let Some(budget) = options.budget() {
+            let archive = options.archive.as_ref().map(|archive| archive.folder.as_path());
+            budget.check(MachineRoom::look(archive))?;
+            tracing::info!(
+                bytes = budget.memory(),
+                "the memory that the node takes when it is full"
+            );
+        }
         let store = match &options.store {
             StoreOptions::Memory => Store::in_memory()?,
             StoreOptions::Home(home) => {

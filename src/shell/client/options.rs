@@ -13,6 +13,7 @@ use crate::engine::secret::opaque_debug;
 use crate::engine::settings::{NodeRole, NodeSettings, RELAY_POOL};
 use crate::shell::api::{Hello, StartOptions, Stay};
 use crate::shell::archive::{self, ArchiveLabel, ArchiveOverflow};
+use crate::shell::budget::NodeBudget;
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::net::{LanDiscovery, Multiaddr, NetSettings, NetworkName, Transport};
 use crate::shell::os::passphrase::Passphrase;
@@ -280,6 +281,12 @@ impl NodeOptions {
             archive.overflow = ArchiveOverflow::Removed;
         }
         self
+    }
+
+    /// What its node takes of the machine once it is full; `None` without a network.
+    pub(in crate::shell) fn budget(&self) -> Option<NodeBudget> {
+        let archive = self.archive.as_ref().map(|archive| archive.bytes);
+        self.net.as_ref().map(|net| NodeBudget::of(&self.node, archive, &net.limits))
     }
 
     /// What its archive is for, if it keeps one.

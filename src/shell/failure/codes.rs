@@ -112,6 +112,7 @@ failure_codes! {
     Full "full" Refused "there are too many messages, contacts or other things already";
     Held "held" Refused "the message is queued until the contact is verified or accepted";
     KnownKey "known_key" Refused "the key is that of a contact, or your own";
+    NoRoom "no_room" Refused "the machine has less memory or disk than the size that was given takes";
     NoWords "no_words" Refused "there are no words to compare now; there are 60 digits";
     NodeBusy "node_busy" Refused "too many connections or requests at once";
     NotHeld "not_held" Refused "sending to the contact is not paused";

@@ -42,9 +42,9 @@ mod transport;
 pub use libp2p::Multiaddr;
 #[cfg(feature = "inside")]
 pub use request_response::{LONGEST_REQUEST, LONGEST_RESPONSE};
-pub use settings::{LanDiscovery, NetSettings, NetTiming, NetworkName, Transport};
 #[cfg(feature = "inside")]
-pub use settings::{NetLimits, NetworkNameError};
+pub use settings::NetworkNameError;
+pub use settings::{LanDiscovery, NetLimits, NetSettings, NetTiming, NetworkName, Transport};
 
 use address_range::{Origin, RangeNumbers};
 use behaviour::Protocols;

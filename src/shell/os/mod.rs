@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod data_dir;
+pub mod disk;
 pub mod exit_code;
 pub mod io_words;
 pub mod memory;

@@ -4,12 +4,13 @@
 //! ([`frames::Introduction`], [`frames::Welcome`]); then come requests and answers in any order, in
 //! the form of JSON-RPC 2.0, and the events of the streams that were asked for.
 //!
-//! [`server`] lets connections in and gives each a session of the node; [`link`] is the other end;
-//! [`endpoint`] is where the socket lies and how it is found.
+//! [`server`] lets connections in and gives each a session of the node, and [`reception`] says who
+//! has a place; [`link`] is the other end; [`endpoint`] is where the socket lies and how it is found.
 
 pub(in crate::shell) mod endpoint;
 pub(in crate::shell) mod frames;
 pub(in crate::shell) mod link;
+mod reception;
 pub(in crate::shell) mod server;
 mod socket_folder;
 

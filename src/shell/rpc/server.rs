@@ -9,22 +9,21 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use tokio::io::{AsyncWriteExt as _, BufReader};
-use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use super::endpoint::Endpoint;
 use super::frames::{
-    EVENT, Farewell, FarewellFields, Introduction, JSONRPC, Line, OutgoingResponse,
-    OutgoingStreamItem, Request, RequestId, RpcError, SUBSCRIBE, StreamId, StreamNotification,
-    Subscribe, UNSUBSCRIBE, Welcome, WelcomeFields, not_understood, other_version, read_line,
-    to_line, too_long,
+    EVENT, Farewell, FarewellFields, JSONRPC, Line, OutgoingResponse, OutgoingStreamItem, Request,
+    RequestId, RpcError, SUBSCRIBE, StreamId, StreamNotification, Subscribe, UNSUBSCRIBE, Welcome,
+    WelcomeFields, not_understood, read_line, to_line, too_long,
 };
+use super::reception::{Callers, Guests, Met, Tenancy, Usage, gave_way};
 use crate::shell::api::calls::AnyCall;
-use crate::shell::api::{API_VERSION, Delivery, Hello, Limits, Scope};
+use crate::shell::api::{Delivery, Hello, Limits};
 use crate::shell::event_log::EventReader;
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::runtime::{NodeHandle, NodeSession};
@@ -37,25 +36,30 @@ pub(in crate::shell) async fn serve(
     hello: Hello,
     mut ended: watch::Receiver<Option<Failure>>,
 ) {
-    let mut connections = JoinSet::new();
+    let (mut callers, mut guests) = (Callers::default(), Guests::default());
+    let (mut connections, mut refusals) = (JoinSet::new(), JoinSet::new());
     loop {
         tokio::select! {
             _ = ended.changed() => break,
             Some(_) = connections.join_next() => {}
-            accepted = endpoint.accept() => match accepted {
-                Ok(stream) => {
-                    let room = connections.len() < Limits::OURS.connections;
-                    let connection = Connection {
-                        node: node.clone(),
-                        hello: hello.clone(),
-                        ended: ended.clone(),
-                    };
-                    if room {
-                        connections.spawn(connection.serve(stream));
-                    } else if connections.len() < 2 * Limits::OURS.connections {
-                        connections.spawn(refuse(stream, node_busy()));
+            Some(_) = refusals.join_next() => {}
+            met = callers.met(), if !callers.is_empty() => {
+                let Some(Met { reader, writer, said }) = met else { continue };
+                let placed = said.and_then(|scope| {
+                    Ok((scope, guests.admit(Instant::now()).ok_or_else(node_busy)?))
+                });
+                match placed {
+                    Ok((scope, usage)) => {
+                        let (hello, ended) = (hello.clone(), ended.clone());
+                        let session = node.open(scope);
+                        let connection = Connection { session, usage, hello, ended };
+                        connections.spawn(connection.serve(reader, writer));
                     }
+                    Err(failure) => drop(refusals.spawn(refuse(writer, failure))),
                 }
+            }
+            accepted = endpoint.accept() => match accepted {
+                Ok(stream) => callers.take(stream, hello.version.clone()),
                 Err(error) => {
                     tracing::warn!("the socket failed: {}", error.kind());
                     // The node goes on without other clients: no conversation ends because of its
@@ -66,63 +70,43 @@ pub(in crate::shell) async fn serve(
         }
     }
     // Before the last words: who comes now finds no node, and waits for the next.
-    drop(endpoint);
+    drop((endpoint, callers));
     let heard = async { while connections.join_next().await.is_some() {} };
     if timeout(LAST_WORDS, heard).await.is_err() {
         tracing::debug!("a client did not hear that the node stops");
     }
 }
 
-/// Says why a client is not let in, once it has said who it is: a connection that is closed while it
-/// speaks would look to it as if the node were gone.
-async fn refuse(stream: UnixStream, error: Failure) {
-    let (reader, mut stream) = stream.into_split();
-    let mut line = Vec::new();
-    let mut reader = BufReader::new(reader);
-    if timeout(HELLO_WITHIN, read_line(&mut reader, &mut line)).await.is_err() {
-        return;
-    }
+/// Says why a client is not let in. A line fits into what a socket holds: nobody is waited for.
+async fn refuse(mut writer: OwnedWriteHalf, error: Failure) {
     let welcome = Welcome { undertone: WelcomeFields::Refused { error } };
     let Some(line) = to_line(&welcome) else { return };
-    if !matches!(timeout(HELLO_WITHIN, stream.write_all(&line)).await, Ok(Ok(()))) {
+    if !matches!(timeout(LAST_WORDS, writer.write_all(&line)).await, Ok(Ok(()))) {
         tracing::debug!("a client did not hear that it is not let in");
     }
 }
 
 /// One connection.
 struct Connection {
-    node: NodeHandle,
+    session: NodeSession,
+    usage: Arc<Usage>,
     hello: Hello,
     ended: watch::Receiver<Option<Failure>>,
 }
 
 impl Connection {
-    async fn serve(self, stream: UnixStream) {
-        let (reader, mut writer) = stream.into_split();
-        let mut reader = BufReader::new(reader);
-        let Self { node, hello, ended } = self;
-        let introduced = timeout(HELLO_WITHIN, meet(&mut reader, &hello)).await;
-        let scope = match introduced {
-            Ok(Ok(scope)) => scope,
-            Ok(Err(Some(error))) => {
-                let welcome = Welcome { undertone: WelcomeFields::Refused { error } };
-                if let Some(line) = to_line(&welcome) {
-                    drop(timeout(HELLO_WITHIN, writer.write_all(&line)).await);
-                }
-                return;
-            }
-            // It said nothing, or is gone.
-            Ok(Err(None)) | Err(_) => return,
-        };
+    async fn serve(self, reader: BufReader<OwnedReadHalf>, writer: OwnedWriteHalf) {
+        let Self { session, usage, hello, ended } = self;
         let (lines, written) = mpsc::channel(LINES_WAITING);
         let welcome = Welcome { undertone: WelcomeFields::Hello(hello) };
         let Some(line) = to_line(&welcome) else { return };
         if lines.send(line).await.is_err() {
             return;
         }
-        let session = Arc::new(node.open(scope));
+        let tenancy = usage.tenancy();
         let exchange = Exchange {
-            session,
+            session: Arc::new(session),
+            usage,
             lines,
             tasks: JoinSet::new(),
             streams: BTreeMap::new(),
@@ -130,28 +114,25 @@ impl Connection {
             requests: Arc::new(Semaphore::new(Limits::OURS.requests)),
         };
         // Both end when either does: who does not read is not read from either.
-        tokio::join!(exchange.run(reader, ended), write(writer, written));
+        let exchanged = async { tokio::join!(exchange.run(reader, ended), write(writer, written)) };
+        tokio::select! {
+            _ = exchanged => {}
+            () = parted(tenancy) => {}
+        }
     }
 }
 
-/// Reads the first line of a client; what it may do. The error is none for one that says nothing.
-async fn meet(
-    reader: &mut BufReader<OwnedReadHalf>,
-    hello: &Hello,
-) -> Result<Scope, Option<Failure>> {
-    let mut line = Vec::new();
-    match read_line(reader, &mut line).await {
-        Ok(Line::Whole) => {}
-        Ok(Line::TooLong) => return Err(Some(too_long("the client was not let in"))),
-        Ok(Line::End) | Err(_) => return Err(None),
+/// Waits until a client has given way, and was told so if it reads.
+async fn parted(mut tenancy: watch::Receiver<Tenancy>) {
+    gives_way(&mut tenancy).await;
+    tokio::time::sleep(LAST_WORDS).await;
+}
+
+async fn gives_way(tenancy: &mut watch::Receiver<Tenancy>) {
+    if tenancy.wait_for(|tenancy| *tenancy == Tenancy::GivesWay).await.is_err() {
+        // Nobody can take the place any more.
+        std::future::pending().await
     }
-    let said: Introduction =
-        serde_json::from_slice(&line).map_err(|error| Some(no_introduction(&error.to_string())))?;
-    let [major, _] = said.undertone.api;
-    if major != API_VERSION[0] {
-        return Err(Some(other_version(&hello.version, &said.undertone.client)));
-    }
-    Ok(said.undertone.scope)
 }
 
 /// Writes lines until there are none, the other side is gone, or it does not read.
@@ -171,9 +152,21 @@ async fn write(mut writer: OwnedWriteHalf, mut lines: mpsc::Receiver<Zeroizing<V
     }
 }
 
+/// Why a connection is over.
+enum ConnectionEnd {
+    /// The client is gone, or does not read.
+    Client,
+    /// It gave way to another one.
+    Place,
+    /// The node is over, for this reason.
+    Node(Failure),
+}
+
 /// The requests and streams of one connection.
 struct Exchange {
     session: Arc<NodeSession>,
+    /// Held by all that the client waits for or follows.
+    usage: Arc<Usage>,
     lines: mpsc::Sender<Zeroizing<Vec<u8>>>,
     tasks: JoinSet<()>,
     streams: BTreeMap<u64, AbortHandle>,
@@ -188,20 +181,31 @@ impl Exchange {
         mut reader: BufReader<OwnedReadHalf>,
         mut ended: watch::Receiver<Option<Failure>>,
     ) {
+        let mut tenancy = self.usage.tenancy();
         let over = {
             let reading = self.read(&mut reader);
             tokio::select! {
-                () = reading => None,
-                _ = ended.changed() => ended.borrow().clone(),
+                () = reading => ConnectionEnd::Client,
+                _ = ended.changed() => ended.borrow().clone().map_or(ConnectionEnd::Client, ConnectionEnd::Node),
+                () = gives_way(&mut tenancy) => ConnectionEnd::Place,
             }
         };
-        let Some(ended) = over else {
-            // The client is gone: nobody waits for what it asked, which is carried out all the same
-            // if the node has begun it.
-            return self.tasks.shutdown().await;
+        let ended = match over {
+            ConnectionEnd::Client => {
+                // Nobody waits for what it asked, which is carried out all the same if the node has
+                // begun it.
+                return self.tasks.shutdown().await;
+            }
+            ConnectionEnd::Place => {
+                self.tasks.shutdown().await;
+                gave_way()
+            }
+            ConnectionEnd::Node(ended) => {
+                // What was asked before is answered still.
+                while self.tasks.join_next().await.is_some() {}
+                ended
+            }
         };
-        // What was asked before is answered still.
-        while self.tasks.join_next().await.is_some() {}
         let farewell = Farewell { undertone: FarewellFields { ended } };
         self.say(&farewell).await;
     }
@@ -229,6 +233,7 @@ impl Exchange {
     }
 
     async fn on_line(&mut self, line: &[u8]) {
+        self.usage.touch();
         let request: Request<'_> = match serde_json::from_slice(line) {
             Ok(request) => request,
             Err(error) => {
@@ -261,12 +266,14 @@ impl Exchange {
             return self.refuse(&id, too_many_requests()).await;
         };
         let (session, lines) = (Arc::clone(&self.session), self.lines.clone());
+        let usage = Arc::clone(&self.usage);
         self.tasks.spawn(async move {
             let answered = session.call(call).await;
             let result = answered.and_then(|reply| {
                 reply.to_raw().map_err(|error| not_understood(&error.to_string()))
             });
             answer(&lines, &id, result, permit).await;
+            usage.touch();
         });
     }
 
@@ -287,7 +294,11 @@ impl Exchange {
         self.next_stream += 1;
         // Before the first event: the client knows the stream by this answer.
         self.confirm(id, &StreamId { stream }).await;
-        let task = self.tasks.spawn(follow(reader, stream, self.lines.clone()));
+        let (lines, usage) = (self.lines.clone(), Arc::clone(&self.usage));
+        let task = self.tasks.spawn(async move {
+            follow(reader, stream, lines).await;
+            usage.touch();
+        });
         self.streams.insert(stream, task);
     }
 
@@ -361,21 +372,10 @@ async fn follow(mut reader: EventReader, stream: u64, lines: mpsc::Sender<Zeroiz
     }
 }
 
-/// The first line was none of a client.
-fn no_introduction(why: &str) -> Failure {
-    let text = FailureText {
-        what: "the client was not let in",
-        why: &format!("the first line: {why}"),
-        safe: "nothing was done",
-        next: r#"begin with {"undertone":{"api":[1,0],"client":"NAME"}}"#,
-    };
-    Failure::new(FailureCode::BadRequest, text)
-}
-
 fn node_busy() -> Failure {
     let text = FailureText {
         what: "the client was not let in",
-        why: "as many clients as a node serves are connected",
+        why: "as many clients as a node serves are connected and busy",
         safe: "nothing was done",
         next: "close one of them, then try again",
     };
@@ -391,9 +391,6 @@ fn too_many_requests() -> Failure {
     };
     Failure::new(FailureCode::NodeBusy, text)
 }
-
-/// The time in which a client must have said who it is. A guess.
-const HELLO_WITHIN: Duration = Duration::from_secs(5);
 
 /// A client that takes nothing for so long is not coming back. A guess: an interface that was
 /// suspended for a while is let go on, and until then its place is one of 32.

@@ -346,6 +346,60 @@ async fn a_connection_too_many_is_refused_and_let_in_when_another_has_left() {
     }
 }
 
+/// More than a node has places for those who say nothing.
+const SILENT: usize = 400;
+
+#[tokio::test]
+async fn a_client_is_answered_beside_hundreds_who_say_nothing_or_half_a_line() {
+    let stage = Stage::new();
+    let mut silent = Vec::new();
+    for number in 0..SILENT {
+        let mut raw = Raw(BufReader::new(stage.connect().await));
+        if number % 2 == 1 {
+            raw.write(b"{\"undertone\":").await;
+        }
+        silent.push(raw);
+    }
+    let mut client = stage.raw().await;
+    assert!(client.is_served().await);
+    let link = stage.link().await;
+    assert_eq!(call(&link, Status {}).await.unwrap().clients, 2);
+    // The first of them were closed, and the last may still say who they are.
+    let mut first = silent.remove(0);
+    assert_eq!(first.hear().await, None);
+    let mut last = silent.pop().unwrap();
+    last.write(b"{\"api\":[1,0],\"client\":\"a test\"}}\n").await;
+    assert_eq!(last.hear().await.unwrap()["undertone"]["api"], json!(API_VERSION));
+    assert!(last.is_served().await);
+}
+
+#[tokio::test]
+async fn nothing_stays_of_clients_that_left_whatever_they_had_asked() {
+    let stage = Stage::new();
+    let mut observer = stage.raw().await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for number in 0..200 {
+        let mut raw = stage.raw().await;
+        assert!(raw.is_served().await);
+        if number % 2 == 0 {
+            let from = json!({ "from": "now" });
+            let stream = raw.ask(8, "events.subscribe", &from).await;
+            assert!(stream["result"]["stream"].is_u64(), "{stream}");
+        }
+    }
+    let alone = async {
+        loop {
+            let status = observer.ask(9, "status", &json!({})).await;
+            if status["result"]["clients"] == 1 && tasks() <= before {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, alone).await.expect("something of them stayed");
+}
+
 #[tokio::test]
 async fn a_request_too_many_is_refused_and_the_others_are_answered() {
     let stage = Stage::new();

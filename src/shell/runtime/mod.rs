@@ -7,6 +7,7 @@
 
 mod dispatch;
 mod handle;
+mod reached;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,8 @@ use super::api::{
     WaitingStatus,
 };
 use super::archive::{
-    Archive, ArchiveError, ArchiveFault, ArchiveLabel, ArchiveScan, Disposition, Naming, Unfit,
+    Archive, ArchiveError, ArchiveFault, ArchiveLabel, ArchiveScan, Claimant, Disposition, Naming,
+    Unfit,
 };
 use super::durable_node::DurableNode;
 use super::event_log::{EventLog, NodeState};
@@ -48,6 +50,8 @@ use crate::shell::os::io_words::io_words;
 
 pub(in crate::shell) use handle::{NodeHandle, NodeSession};
 
+use reached::ReachedAddresses;
+
 /// A node with its store and, if it joins one, its network.
 pub(in crate::shell) struct Runtime {
     durable: DurableNode,
@@ -69,6 +73,7 @@ pub(in crate::shell) struct Runtime {
     /// The reply to the command of this turn.
     reply: Option<Result<Reply, CommandError>>,
     since_tick: u32,
+    reached: ReachedAddresses,
     commands: u64,
     course: Course,
     handle: NodeHandle,
@@ -76,7 +81,7 @@ pub(in crate::shell) struct Runtime {
 
 opaque_debug!(struct Runtime {
     durable, archive, net, miner, network, listening, seconds, calls, log, chosen, directory, state,
-    is_stale, reply, since_tick, commands, course, handle,
+    is_stale, reply, since_tick, reached, commands, course, handle,
 });
 
 /// Whether a client asked for the end of the node.
@@ -162,6 +167,44 @@ pub enum ArchiveHistory {
     Outdated,
 }
 
+/// Has the engine of a node take over the envelopes of an archive.
+struct ArchiveReader<'n> {
+    durable: &'n mut DurableNode,
+    taken: TakenBack,
+    /// Those that were held until better ones pushed them out.
+    left: Vec<EnvelopeId>,
+    failed: Option<StoreError>,
+}
+
+impl ArchiveReader<'_> {
+    /// Takes the effects of an envelope that was handed back: others may have to make room for it.
+    fn discarded(&mut self) -> Result<(), StoreError> {
+        while let Some(effect) = self.durable.next_effect()? {
+            if let Effect::Discard(ids) = effect {
+                self.left.extend(ids);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Claimant for ArchiveReader<'_> {
+    fn claim(&mut self, _: EnvelopeId, bytes: Vec<u8>) -> Disposition {
+        let readmitted = self.durable.readmit(bytes);
+        // After each one, because the outputs of a turn must be taken before the next turn.
+        let discarded = self.discarded();
+        self.failed = self.failed.take().or(discarded.err());
+        self.taken.count(readmitted)
+    }
+
+    fn begin_again(&mut self) {
+        // Not all that came before the damage was found need come again.
+        self.durable.release_all();
+        self.taken = TakenBack::default();
+        self.left.clear();
+    }
+}
+
 /// Envelopes of an archive, counted by what became of them.
 #[derive(Default)]
 struct TakenBack {
@@ -177,7 +220,7 @@ impl TakenBack {
     fn count(&mut self, reheld: Result<(), ValidationError>) -> Disposition {
         let (counter, disposition) = match reheld {
             Ok(()) => (&mut self.held, Disposition::Held),
-            // A salvaged file hands some rows out twice; it is held already.
+            // A row for each envelope: there is no other one of it.
             Err(ValidationError::Duplicate) => return Disposition::Held,
             Err(ValidationError::Expired) => (&mut self.expired, Disposition::Dropped),
             // It was in time when it came: the clock went back, as it does on machines that know
@@ -271,6 +314,7 @@ impl Runtime {
             is_stale: true,
             reply: None,
             since_tick: 0,
+            reached: ReachedAddresses::default(),
             commands: 0,
             course: Course::GoesOn,
             handle,
@@ -289,15 +333,10 @@ impl Runtime {
         &mut self,
         mut archive: Archive,
     ) -> Result<ArchiveRecovery, RuntimeError> {
-        let mut taken = TakenBack::default();
-        let mut left = Vec::new();
-        let mut failed = None;
-        let found = archive.take_over(|_, bytes| {
-            let reheld = self.durable.readmit(bytes);
-            // After each one, because the outputs of a turn must be taken before the next turn.
-            failed = failed.take().or(self.discarded(&mut left).err());
-            taken.count(reheld)
-        })?;
+        let (taken, left) = (TakenBack::default(), Vec::new());
+        let mut reader = ArchiveReader { durable: &mut self.durable, taken, left, failed: None };
+        let found = archive.take_over(&mut reader)?;
+        let ArchiveReader { mut taken, left, failed, durable: _ } = reader;
         if let Some(error) = failed {
             return Err(error.into());
         }
@@ -309,16 +348,6 @@ impl Runtime {
         // Who looks before the first second is over is told what is held, too.
         self.tell_network();
         Ok(taken.recovery(found, naming))
-    }
-
-    /// Takes the effects of an envelope that was handed back: others may have to make room for it.
-    fn discarded(&mut self, left: &mut Vec<EnvelopeId>) -> Result<(), StoreError> {
-        while let Some(effect) = self.durable.next_effect()? {
-            if let Effect::Discard(ids) = effect {
-                left.extend(ids);
-            }
-        }
-        Ok(())
     }
 
     /// A handle by which clients ask and hear it, before or while it runs.
@@ -348,7 +377,11 @@ impl Runtime {
     /// # Errors
     /// When the store fails; the end of every stream of events says so too.
     pub(in crate::shell) async fn run(mut self, stop: watch::Receiver<()>) -> Result<(), Failure> {
-        let ended = self.serve(stop).await;
+        let mut ended = self.serve(stop).await;
+        if ended.is_ok() {
+            let reached = self.reached.take_all();
+            ended = self.remember(&reached).map_err(Failure::from);
+        }
         let why = Self::why_ended(&ended);
         self.log.end(why.clone());
         self.publish_state();
@@ -390,7 +423,7 @@ impl Runtime {
                 }
                 event = next_event(&mut self.net) => self.on_net(event)?,
                 () = sleep_until(due) => self.tick()?,
-                _ = self.seconds.tick() => self.on_second(),
+                _ = self.seconds.tick() => self.on_second()?,
             }
         }
         Ok(())
@@ -605,11 +638,21 @@ impl Runtime {
         self.archive.as_mut().map(Archive::take_lost).filter(|lost| !lost.is_empty())
     }
 
-    fn on_second(&mut self) {
+    fn on_second(&mut self) -> Result<(), RuntimeError> {
         if let Some(archive) = &mut self.archive {
             archive.beat();
         }
+        let reached = self.reached.take_due();
+        self.remember(&reached)?;
         self.tell_network();
+        Ok(())
+    }
+
+    fn remember(&mut self, reached: &[String]) -> Result<(), RuntimeError> {
+        if !reached.is_empty() {
+            self.durable.store().remember_peers(reached)?;
+        }
+        Ok(())
     }
 
     fn publish(&mut self, bytes: Vec<u8>) {
@@ -636,7 +679,7 @@ impl Runtime {
             }
             NetEvent::Reached(address) => {
                 // Remembered only once it was reached, and dialled again after a restart.
-                self.durable.store().remember_peer(&address.to_string())?;
+                self.reached.add(address.to_string());
             }
             NetEvent::Listening(address) => self.listening.push(address.to_string()),
             NetEvent::ListenFailed(_) => tracing::warn!("a listener has closed"),

@@ -62,8 +62,9 @@ pub(super) use self::key::{
 pub use self::passphrase_change::PassphraseChange;
 #[cfg(any(test, feature = "inside"))]
 pub use self::search::MAX_QUERY_CHARACTERS;
+pub use self::side_tables::MAX_PEERS;
 #[cfg(any(test, feature = "inside"))]
-pub use self::side_tables::{MAX_PEERS, MAX_TEXT_BYTES};
+pub use self::side_tables::MAX_TEXT_BYTES;
 
 /// An open store. Dropping it closes the files and gives the home folder back.
 pub struct Store {

@@ -17,16 +17,19 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Puts an address before all others, and forgets the oldest beyond [`MAX_PEERS`].
+    /// Puts addresses before all others, the last one first, and forgets the oldest beyond
+    /// [`MAX_PEERS`]; in one commit. An address longer than [`MAX_TEXT_BYTES`] is left out: others
+    /// choose them.
     ///
     /// # Errors
     ///
-    /// [`StoreError::TooLarge`] beyond [`MAX_TEXT_BYTES`], or that of storing the address.
-    pub fn remember_peer(&mut self, address: &str) -> Result<(), StoreError> {
-        let address = bounded(address)?;
+    /// That of storing them.
+    pub fn remember_peers(&mut self, addresses: &[String]) -> Result<(), StoreError> {
         let transaction = begin(&mut self.connection)?;
-        // Replacing gives a known address a new place, the highest: it answered just now.
-        transaction.execute("INSERT OR REPLACE INTO peer (address) VALUES (?1)", [address])?;
+        for address in addresses.iter().filter_map(|address| bounded(address).ok()) {
+            // Replacing gives a known address a new place, the highest: it answered just now.
+            transaction.execute("INSERT OR REPLACE INTO peer (address) VALUES (?1)", [address])?;
+        }
         transaction.execute(
             "DELETE FROM peer
              WHERE place NOT IN (SELECT place FROM peer ORDER BY place DESC LIMIT ?1)",

@@ -77,6 +77,14 @@ pub const PLACE: usize = BLOCK + ENTRY_OVERHEAD;
 /// comes again after better ones have expired.
 pub const REMEMBERED: usize = 32_768;
 
+/// The bytes that all those ids take when their memories are full, with what comparing takes of
+/// them.
+pub const REMEMBERED_BYTES: usize = 4 * REMEMBERED * REMEMBERED_EACH;
+
+/// The bytes that one of them takes: two and a half times its bare entries, for B-tree nodes are
+/// between half and entirely full, and its place in the set that this node catches up with.
+const REMEMBERED_EACH: usize = 5 * RankedSet::<Timestamps>::ENTRY_SIZE / 2 + 40;
+
 /// The result of admitting an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::engine::envelope::Floor;
-use crate::engine::relay::pool::PoolBounds;
-use crate::engine::settings::{DEFAULT_POOL, NodeRole, RELAY_POOL};
+use crate::engine::relay::pool::{BodyStorage, PoolBounds};
+use crate::engine::settings::{DEFAULT_POOL, NodeRole, NodeSettings, RELAY_POOL};
 use crate::shell::api::{
     ArchiveStatus, ClientInfo, ClientKind, Delivery, Event, EventFilter, EventKind, From,
     NetworkStatus, Stay, StepsStatus,
@@ -21,15 +21,17 @@ use crate::shell::api::{
 use crate::shell::archive::{
     Archive, ArchiveLabel, ArchiveObstacle, ArchiveOverflow, WrittenLabel,
 };
+use crate::shell::budget::NodeBudget;
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, RoomArg};
 use crate::shell::cli::connect::{home, online};
 use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::client::{Client, Connect, NodeOptions, StoreOptions};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
+use crate::shell::net::NetLimits;
 use crate::shell::os::memory;
 use crate::shell::os::signals::StopSignals;
 use crate::shell::runtime::{ArchiveHistory, ArchiveRecovery};
-use crate::shell::text::price;
+use crate::shell::text::{price, size};
 
 /// What a person said about the place where a relay holds envelopes, and about its size.
 #[derive(Clone, Copy, Debug)]
@@ -178,7 +180,13 @@ impl RelayRoom {
             }
             (RelayStorage::Usual, ..) => match (lack_of_memory(available), disk) {
                 (Ok(why), _) => memory(usual, why),
-                (Err(lack), DiskUse::Allowed) => archive(usual, &lack),
+                (Err(lack), DiskUse::Allowed) => match lack_for_an_index(available) {
+                    Ok(()) => archive(usual, &lack),
+                    Err(()) => archive(
+                        DEFAULT_POOL.bytes(),
+                        &format!("{lack}, and the index of a larger archive does not fit either"),
+                    ),
+                },
                 (Err(lack), DiskUse::Forbidden) => memory(
                     DEFAULT_POOL.bytes(),
                     format!("{lack}, and --memory stores nothing on disk"),
@@ -201,7 +209,7 @@ impl RelayRoom {
         Ok(())
     }
 
-    fn json(&self, held: u64) -> Value {
+    fn json(&self, held: u64, memory: u64) -> Value {
         let Self { place, bytes, why, unused, doublings: _ } = self;
         let place = match place {
             RoomPlace::Memory => "memory",
@@ -210,12 +218,13 @@ impl RelayRoom {
         let places = PoolBounds::of_bytes(*bytes).places;
         json!({
             "v": 1, "type": "room", "place": place, "places": places, "bytes": bytes,
-            "held": held, "why": why, "unused": unused,
+            "held": held, "why": why, "unused": unused, "memory": memory,
         })
     }
 
-    /// Says which room it is, and how many envelopes are in it at the start.
-    fn report(&self, held: u64, format: OutputFormat) {
+    /// Says which room it is, how many envelopes are in it at the start, and how much memory the node
+    /// takes at most.
+    fn report(&self, (held, memory): (u64, u64), format: OutputFormat) {
         let Self { place, bytes, why, unused, doublings: _ } = self;
         let places = PoolBounds::of_bytes(*bytes).places;
         let words = match place {
@@ -225,10 +234,16 @@ impl RelayRoom {
             }
         };
         match format {
-            OutputFormat::Json => output::print_line(&output::to_ascii(&self.json(held))),
+            OutputFormat::Json => {
+                output::print_line(&output::to_ascii(&self.json(held, memory)));
+            }
             OutputFormat::Text => {
                 output::print_message(&format!(
                     "room for {places} envelopes of 2 KiB {words}: {why}"
+                ));
+                output::print_message(&format!(
+                    "when it is full, the relay takes up to {} of memory",
+                    size::words(memory)
                 ));
                 if let Some(unused) = unused {
                     output::print_message(unused);
@@ -288,6 +303,21 @@ fn lack_of_memory(available: Option<u64>) -> Result<String, String> {
     }
 }
 
+/// Whether there is memory for the index of an archive of the usual size.
+///
+/// # Errors
+/// When there is not.
+fn lack_for_an_index(available: Option<u64>) -> Result<(), ()> {
+    let node = NodeSettings {
+        pool: RELAY_POOL,
+        bodies: BodyStorage::External,
+        ..NodeSettings::new(NodeRole::Relay, Floor::new(0))
+    };
+    let needed =
+        NodeBudget::of(&node, Some(RELAY_POOL.bytes() as u64), &NetLimits::default()).memory();
+    if available.is_none_or(|free| free >= needed) { Ok(()) } else { Err(()) }
+}
+
 /// Bytes to a tenth of a GiB, rounded down.
 fn gibibytes(bytes: u64) -> String {
     let tenths = ((bytes >> 20) * 10) >> 10;
@@ -324,7 +354,7 @@ pub(super) async fn run(
     }
     let found = HomeArchive::of(global, network);
     let mut room = RelayRoom::choose(storage, disk, &found, memory::available());
-    let client = loop {
+    let (client, memory) = loop {
         let options = match room.place {
             RoomPlace::Memory => options.clone().pool(room.bytes),
             RoomPlace::Archive => options.clone().archive(home(global)?, room.bytes),
@@ -335,16 +365,18 @@ pub(super) async fn run(
             | RelayStorage::Usual
             | RelayStorage::Memory(_) => options,
         };
+        let memory = options.budget().map_or(0, |budget| budget.memory());
         match start(options).await {
             Err(failure) if failure.code() == Some(FailureCode::ArchiveSize) => {
                 room.double(failure)?;
             }
-            started => break started?,
+            started => break (started?, memory),
         }
     };
     let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
     let recovery = client.archive_recovery();
-    room.report(recovery.as_ref().map_or(0, |recovery| recovery.held), format);
+    let held = recovery.as_ref().map_or(0, |recovery| recovery.held);
+    room.report((held, memory), format);
     if let Some(recovery) = recovery {
         let (name, floor) = (network.network.clone(), Floor::new(network.floor));
         let label = ArchiveLabel { network: name, floor, bytes: room.bytes as u64 };
@@ -612,11 +644,18 @@ mod tests {
             (Some(2 << 30), memory, "2.0 GiB of memory are free"),
             (Some(u64::MAX), memory, "17179869183.9 GiB of memory are free"),
             (Some((2 << 30) - 1), archive, "only 1.9 GiB of memory are free, 2 GiB are needed"),
-            (Some(0), archive, "only 0.0 GiB of memory are free, 2 GiB are needed"),
             (None, archive, "how much memory is free is not known on this system"),
         ] {
             let (chosen, places, told) = chosen(DiskUse::Allowed, &HomeArchive::Missing, available);
             assert_eq!((chosen, places, told.as_str()), (place, 293_000, why));
+        }
+    }
+
+    #[test]
+    fn a_relay_has_less_than_its_usual_room_where_not_even_its_index_fits() {
+        for (free, places) in [(512 << 20, RELAY_POOL.places), (256 << 20, DEFAULT_POOL.places)] {
+            let (place, chosen, why) = chosen(DiskUse::Allowed, &HomeArchive::Missing, Some(free));
+            assert_eq!((place, chosen), (RoomPlace::Archive, places), "{why}");
         }
     }
 
@@ -707,7 +746,7 @@ mod tests {
         };
         let mut lines = serde_json::Map::new();
         for line in [
-            room.json(0),
+            room.json(0, 0),
             listening_json("/ip4/192.0.2.7/tcp/4141"),
             recovery_json(&ArchiveRecovery { was: Some(was), ..ArchiveRecovery::default() }),
             figures_json(&network()),

@@ -7,6 +7,7 @@ use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::{Env, Millis, Seconds, UnixSeconds};
 use crate::engine::envelope::{Lifetime, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
+use crate::engine::price::ShownWork;
 use crate::engine::record::{
     ContactRecord, ContactState, DeliveryLog, EnvelopePurpose, HoldReason, MessageRecord,
     MessageState, OutgoingRecord, PendingOffer, ReceiveSequence, Record, ReplayRecord,
@@ -86,6 +87,7 @@ pub(in crate::shell::store) fn handshake() -> [Record; 4] {
             identity: IdentityId(1),
             offer: received,
             arrived: UnixSeconds(100_000_001),
+            work: ShownWork::default(),
         }),
     ]
 }

@@ -14,7 +14,7 @@ fn committed_records_are_there_after_opening_again() {
     let mut store = home.open().unwrap();
     store.commit(&puts(&records)).unwrap();
     store.set_setting("identity", "nightjar").unwrap();
-    store.remember_peer("/ip4/192.0.2.1/tcp/4001").unwrap();
+    store.remember_peers(&["/ip4/192.0.2.1/tcp/4001".to_owned()]).unwrap();
     drop(store);
 
     let store = home.open().unwrap();

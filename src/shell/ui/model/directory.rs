@@ -267,12 +267,12 @@ impl ChatDirectory {
         contacts
     }
 
-    /// The requests of strangers to an identity, oldest first.
+    /// The requests of strangers to an identity, those that showed most work first.
     pub(super) fn requests_to(&self, identity: Option<IdentityId>) -> Vec<&Request> {
         self.known.requests().filter(|request| Some(request.identity) == identity).collect()
     }
 
-    /// The oldest request to an identity.
+    /// The first request to an identity.
     pub(super) fn first_request(&self, identity: Option<IdentityId>) -> Option<RequestId> {
         self.requests_to(identity).first().map(|request| request.id)
     }

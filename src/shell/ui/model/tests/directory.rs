@@ -7,7 +7,13 @@ const OTHER: IdentityId = IdentityId(2);
 
 fn request(id: u64, identity: IdentityId) -> Event {
     let arrived = UnixSeconds(1_795_171_000);
-    let view = RequestView { id: RequestId(id), identity, key: key(1), arrived };
+    let view = RequestView {
+        id: RequestId(id),
+        identity,
+        key: key(1),
+        arrived,
+        work: ShownWork::default(),
+    };
     Event::Request(Request { view })
 }
 

@@ -11,7 +11,7 @@ use super::super::super::view::{ViewState, view};
 use super::*;
 use crate::engine::crypto::sas::{Half, SasWord};
 use crate::engine::event::{HeldBack, SasHalf};
-use crate::engine::price::Step;
+use crate::engine::price::{ShownWork, Step};
 use crate::engine::record::{HoldReason, VerificationMethod};
 use crate::shell::api::calls::{Comparison, Page};
 use crate::shell::api::{
@@ -147,7 +147,15 @@ fn told(what: u8, id: u64, text: String) -> Event {
         8 => Event::Imported { contact, with },
         9 => {
             let (id, arrived) = (RequestId(id), UnixSeconds(id));
-            Event::Request(Request { view: RequestView { id, identity: ME, key: key(0), arrived } })
+            Event::Request(Request {
+                view: RequestView {
+                    id,
+                    identity: ME,
+                    key: key(0),
+                    arrived,
+                    work: ShownWork::default(),
+                },
+            })
         }
         10 => Event::RequestRemoved { id: RequestId(id) },
         11 => Event::ContactRemoved { id: contact },

@@ -17,6 +17,7 @@ use crate::engine::event::{
     ContactView, Direction, IdentityView, MessageView, RequestView, SessionStatus,
 };
 use crate::engine::id::{MessageId, RequestId};
+use crate::engine::price::ShownWork;
 use crate::engine::record::{DeliveryLog, MessageState, Trust};
 
 use super::super::options::{ColorSupport, Glyphs, InviteCodec, UiMode};
@@ -551,7 +552,8 @@ fn a_request_is_accepted_by_name_or_declined_in_silence() {
     let mut model = chatting();
     let request = RequestId(5);
     let arrived = UnixSeconds(1_795_171_000);
-    let view = RequestView { id: request, identity: ME, key: key(1), arrived };
+    let view =
+        RequestView { id: request, identity: ME, key: key(1), arrived, work: ShownWork::default() };
     model.on_event(Event::Request(Request { view }));
     let request = "0000000000000005".to_owned();
     write(&mut model, "/accept wren");

@@ -24,7 +24,13 @@ fn retold(model: &mut Model, host: NodeHost, contacts: &[(ContactId, &str, u64)]
 fn what_is_gone_after_events_were_missed_disappears_and_what_is_written_stays() {
     let mut model = chatting();
     model.on_event(identity(IdentityId(2), "heron"));
-    let view = RequestView { id: RequestId(5), identity: ME, key: key(1), arrived: UnixSeconds(1) };
+    let view = RequestView {
+        id: RequestId(5),
+        identity: ME,
+        key: key(1),
+        arrived: UnixSeconds(1),
+        work: ShownWork::default(),
+    };
     model.on_event(Event::Request(Request { view }));
     model.on_event(arrives(1, MIRA));
     write(&mut model, "a draft");
