@@ -20,6 +20,10 @@ pub struct Audit {
     /// Every (key, nonce) fingerprint of every node's whole life.
     nonces: BTreeSet<[u8; 16]>,
     envelopes: BTreeMap<EnvelopeId, Vec<u8>>,
+    /// The topic and body of each envelope that was published.
+    sealed: BTreeSet<(Topic, Vec<u8>)>,
+    /// Whether a disk was put back: what left since then is unknown to whoever lives from it.
+    put_back: bool,
     violations: Vec<String>,
 }
 
@@ -30,6 +34,8 @@ impl Audit {
             texts: Vec::new(),
             nonces: BTreeSet::new(),
             envelopes: BTreeMap::new(),
+            sealed: BTreeSet::new(),
+            put_back: false,
             violations: Vec::new(),
         }
     }
@@ -46,7 +52,7 @@ impl Audit {
         self.envelopes.get(&id).map(Vec::as_slice)
     }
 
-    /// How many topics were used for two bodies or more. One body may have been dated twice.
+    /// How many topics were used for two bodies or more.
     #[must_use]
     pub fn reused_topics(&self) -> usize {
         let mut bodies: BTreeMap<Topic, BTreeSet<&[u8]>> = BTreeMap::new();
@@ -75,13 +81,28 @@ impl Audit {
         }
     }
 
-    /// Keeps a published envelope, and checks that no remembered text is readable in it.
+    /// Notes that a node goes on from an older disk.
+    pub(super) const fn note_put_back(&mut self) {
+        self.put_back = true;
+    }
+
+    /// Keeps a published envelope, and checks that nobody published it before, nor its body in
+    /// another one, and that no remembered text is readable in it.
     pub(super) fn check_published(
         &mut self,
         id: EnvelopeId,
         bytes: &[u8],
     ) -> Result<(), Violation> {
-        self.envelopes.entry(id).or_insert_with(|| bytes.to_vec());
+        if self.envelopes.insert(id, bytes.to_vec()).is_some() {
+            return Err(Violation("an envelope was published twice"));
+        }
+        let Ok(envelope) = Envelope::decode(bytes) else {
+            return Err(Violation("what was published is no envelope"));
+        };
+        let is_new = self.sealed.insert((envelope.topic, envelope.data.to_vec()));
+        if !is_new && !self.put_back {
+            return Err(Violation("a body was published in two envelopes"));
+        }
         if self.texts.iter().rev().take(SEARCHED).any(|text| contains(bytes, text)) {
             return Err(Violation("what was said is readable on a link"));
         }

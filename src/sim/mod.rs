@@ -144,6 +144,9 @@ impl World {
     /// Ends a node and starts it from its disk with something else on it.
     pub fn start_from(&mut self, node: NodeIndex, disk: StartingDisk) {
         let now = self.now();
+        if matches!(disk, StartingDisk::Copy(_)) {
+            self.audit.note_put_back();
+        }
         self.machine_mut(node).change_disk(now, disk);
         self.start_over(node);
     }

@@ -26,6 +26,7 @@ mod links;
 mod noise;
 #[path = "../support/one_node.rs"]
 mod one_node;
+mod rejoining;
 mod rogue;
 mod throughput;
 #[path = "../support/town.rs"]

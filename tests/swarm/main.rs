@@ -27,6 +27,7 @@ mod offers;
 mod one_node;
 mod price;
 mod receipts;
+mod rejoining;
 mod restored;
 mod states;
 #[path = "../support/statistics.rs"]

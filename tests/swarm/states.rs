@@ -27,9 +27,8 @@ fn becomes(town: &mut Town, who: usize, message: MessageId, state: MessageState,
     assert!(reached, "still {:?} and not {state:?}", town.state(who, message));
 }
 
-/// Cuts somebody off until the envelopes of a message are expired: as long as there is a neighbour
-/// another is sent before the last one expires. And for as long as a clock may be behind, in which
-/// the last one would be published again.
+/// Cuts somebody off until the envelopes of a message are expired, for every clock: as long as there
+/// is a neighbour another is sent before the last one expires.
 fn expires(post: &mut Post, who: usize, message: MessageId) {
     let node = post.node(who);
     post.town.world.partition(&[node]);

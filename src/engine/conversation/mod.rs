@@ -56,8 +56,8 @@ pub(in crate::engine) use receive::{Opened, Provenance};
 pub use receive_window::MAX_GAP_REPORTS;
 pub use retransmit::{MAX_TRANSMISSIONS, MIN_BACKOFF_LIMIT};
 pub(in crate::engine) use send::{
-    Budget, Need, Stay, highest, need, never_left, next_envelope, note_paid, on_outdated_unsent,
-    on_published, on_republished, paid, take_back_stay,
+    Budget, Need, Stay, count_as_left, highest, need, next_envelope, note_paid, on_published, paid,
+    spread, take_back_stay,
 };
 pub use send_window::ACK_WINDOW;
 pub use sessions::MAX_SESSIONS;
@@ -156,9 +156,10 @@ impl Conversation {
                 let id = message.id;
                 let retransmission = Retransmission::of(&message);
                 let lifetime = retransmission.lifetime_left(now);
-                // At least one first wait: otherwise everything overdue would leave in one burst
-                // with the first neighbour, before catching up could bring its acknowledgement.
-                let wait = retransmission.remaining(retransmission.backoff(first), now).max(first);
+                // At least one first wait, for catching up may bring its acknowledgement; and as much
+                // more on average, or everything overdue would leave in one burst.
+                let least = first.plus(turn.env.exponential(first));
+                let wait = retransmission.remaining(retransmission.backoff(first), now).max(least);
                 if self.sent.restore(message) {
                     turn.wake_after(self.id, ContactTimer::Retransmit(id), wait);
                     let at = turn.env.mono.plus(lifetime);
@@ -192,7 +193,8 @@ impl Conversation {
             let half = Millis(Retransmission::of(message).backoff(first).0 / 2).max(first);
             let (id, remaining) =
                 (message.id, Retransmission::of(message).remaining(half, turn.env.wall));
-            let soon = turn.env.exponential(turn.settings.reply_delay).max(remaining);
+            // Each contact's at a time of its own: at once they would tell how many wait.
+            let soon = turn.env.exponential(first).max(remaining);
             let at = turn.env.mono.plus(soon);
             turn.wake_by(self.id, ContactTimer::Retransmit(id), at);
         }

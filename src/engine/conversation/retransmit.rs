@@ -28,7 +28,7 @@ pub const MIN_BACKOFF_LIMIT: Lifetime = Lifetime::SixHours;
 
 /// Ten minutes: a node that comes back has caught up by then, and an acknowledgement that waited
 /// for it has arrived. A guess.
-pub(super) const EXPIRY_GRACE: Millis = Millis::from_secs(600);
+const EXPIRY_GRACE: Millis = Millis::from_secs(600);
 
 /// The next step when the last envelope of a message has expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -142,19 +142,16 @@ impl Side {
         })
     }
 
-    /// Publishes an envelope, unless it was withdrawn, and keeps it as a node does.
+    /// Publishes an envelope, unless it was withdrawn, and notes that as a node does.
     pub(super) fn publish(&mut self, record: &OutgoingRecord) {
         self.turn(|conversation, turn| {
             let kept = turn.outbox.take_kept(conversation.id, record.id);
             let Some(mut record) = kept else { return };
-            let purpose = record.purpose;
-            if purpose == EnvelopePurpose::Control(conversation.id) {
-                return turn.erase(RecordKey::Outgoing(record.id));
-            }
             record.envelope = Some(Vec::new());
             turn.put(Record::Outgoing(record.clone()));
             turn.settle();
-            turn.outbox.keep(conversation.id, record);
+            turn.erase(RecordKey::Outgoing(record.id));
+            let purpose = record.purpose;
             on_published(conversation, turn, purpose, Stay::Whole);
         });
     }

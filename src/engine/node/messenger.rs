@@ -41,18 +41,6 @@ pub(super) struct Messenger {
     pub(super) started_at: UnixSeconds,
 }
 
-/// The result of publishing a finished envelope again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Republished {
-    /// Published.
-    Published(Stay),
-    /// Not published: it left before, and shows less than is asked by now. What it is for is sent
-    /// again when its own timer says so.
-    TooCheap,
-    /// Too old to publish, or worth less than is asked by now and may be paid.
-    Outdated,
-}
-
 impl Recipient for Messenger {
     /// Opens an envelope if it is for us: first the topics of sessions, then one trial for each
     /// identity. Nothing that is visible outside depends on the result.
@@ -138,12 +126,6 @@ impl Messenger {
         Some(conversation::highest(conversation, turn.settings, purpose))
     }
 
-    /// Whether a message of ours is encrypted and was never published, as far as is known.
-    pub(super) fn never_left(&self, contact: ContactId, message: MessageId) -> bool {
-        let conversation = self.conversations.get(&contact);
-        conversation.is_some_and(|conversation| conversation::never_left(conversation, message))
-    }
-
     /// Tells of each contact whose messages may cost something else, or of which something else is
     /// held back.
     pub(super) fn tell_held_back(&mut self, turn: &mut Turn<'_, '_>) {
@@ -197,20 +179,32 @@ impl Messenger {
         }
     }
 
-    /// A finished envelope with a message was published again, or was out of date and was not.
-    pub(super) fn on_republished(
+    /// Gives each job that waits, and that nobody asked for just now, a delay of its own.
+    ///
+    /// For the moment when they could all leave: whatever was due while no neighbour was there, or
+    /// while the process was not running, would tell the first neighbour by its number who came back.
+    pub(super) fn spread(&self, turn: &mut Turn<'_, '_>) {
+        // Its own timer has the next one made, which is as good.
+        turn.outbox.drop_junk();
+        for (contact, job) in turn.outbox.waiting() {
+            if let Some(conversation) = self.conversations.get(&contact) {
+                conversation::spread(conversation, turn, job);
+            }
+        }
+    }
+
+    /// The envelopes of these purposes were stored as finished when the process ended: they left,
+    /// or count as if they had.
+    pub(super) fn count_as_left(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        (contact, message): (ContactId, MessageId),
-        outcome: Republished,
+        finished: Vec<EnvelopePurpose>,
     ) {
-        let Some(conversation) = self.conversations.get_mut(&contact) else { return };
-        match outcome {
-            Republished::Published(stay) => {
-                conversation::on_republished(conversation, turn, message, stay);
+        for purpose in finished {
+            let EnvelopePurpose::Message(contact, message) = purpose else { continue };
+            if let Some(conversation) = self.conversations.get_mut(&contact) {
+                conversation::count_as_left(conversation, turn, message);
             }
-            Republished::TooCheap => {}
-            Republished::Outdated => conversation::on_outdated_unsent(conversation, turn, message),
         }
     }
 

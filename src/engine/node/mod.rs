@@ -54,16 +54,6 @@ pub struct Node {
     messenger: Messenger,
     price: AskingPrice,
     neighbours: Vec<Neighbour>,
-    /// What to publish again, once it is known what that costs.
-    republish: Republish,
-}
-
-/// Whether finished envelopes are to be published again: with the first neighbour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Republish {
-    #[default]
-    Nothing,
-    Finished,
 }
 
 impl Node {
@@ -78,7 +68,6 @@ impl Node {
             messenger: Messenger::default(),
             price: AskingPrice::default(),
             neighbours: Vec::new(),
-            republish: Republish::default(),
         }
     }
 
@@ -230,10 +219,9 @@ impl Node {
         env: &mut Env<'_>,
         step: impl FnOnce(&mut Machines<'_>, &mut Turn<'_, '_>) -> R,
     ) -> R {
-        let Self { settings, workspace, relay, catch_up, messenger, price, neighbours, republish } =
-            self;
+        let Self { settings, workspace, relay, catch_up, messenger, price, neighbours } = self;
         let mut turn = Turn::new(env, settings, workspace);
-        let mut machines = Machines { relay, catch_up, messenger, price, neighbours, republish };
+        let mut machines = Machines { relay, catch_up, messenger, price, neighbours };
         let result = step(&mut machines, &mut turn);
         turn.settle();
         result
@@ -247,7 +235,6 @@ struct Machines<'n> {
     messenger: &'n mut Messenger,
     price: &'n mut AskingPrice,
     neighbours: &'n mut Vec<Neighbour>,
-    republish: &'n mut Republish,
 }
 
 impl Machines<'_> {
@@ -296,8 +283,7 @@ impl Machines<'_> {
         }
     }
 
-    /// The neighbours changed. With the first one, the envelopes that may have reached nobody are
-    /// published again.
+    /// The neighbours changed.
     fn on_neighbours(&mut self, turn: &mut Turn<'_, '_>, neighbours: Vec<Neighbour>) {
         let before = core::mem::replace(self.neighbours, neighbours);
         let (was, is) = (ids(&before), ids(self.neighbours));
@@ -307,7 +293,7 @@ impl Machines<'_> {
         if self.neighbours.is_empty() {
             turn.timers.clear(Timer::FirstPrice);
         } else if before.is_empty() {
-            *self.republish = Republish::Finished;
+            self.messenger.spread(turn);
             // What is sent before a price is known pays the floor, and a busy network ignores it.
             if turn.settings.sync != SyncMode::Off && !self.price.is_known(turn.env.mono) {
                 turn.timers.set(Timer::FirstPrice, turn.env.mono.plus(FIRST_PRICE));
@@ -352,9 +338,6 @@ impl Machines<'_> {
         // Without a neighbour nothing is encrypted: what an envelope says is decided as late as it
         // can be, and no lifetime runs while nobody could carry it.
         if !self.neighbours.is_empty() && !turn.timers.is_set(Timer::FirstPrice) {
-            if core::mem::take(self.republish) == Republish::Finished {
-                self.publisher().republish_all(turn);
-            }
             self.publisher().drive(turn);
         }
         self.messenger.tell_held_back(turn);

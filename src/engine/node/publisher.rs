@@ -11,6 +11,10 @@
 //! most one message is encrypted and not published, it is always the last of its conversation, and
 //! withdrawing it leaves no gap.
 //!
+//! Nothing that left is published again: neither the envelope nor its body in another one. Whoever
+//! saw it before would know its author, and two addresses of that author. What has to go out again is
+//! encrypted afresh, when its own timer says so ([`Messenger::spread`]).
+//!
 //! The waiting jobs and the envelope on its way are in the turn's outbox; [`Publisher`] is the way
 //! through it.
 
@@ -27,7 +31,7 @@ use crate::engine::turn::{
     Aside, ContactJob, ContactTimer, Effect, InFlight, Job, Leave, PublishStage, Timer, Turn,
 };
 
-use super::messenger::{Messenger, Republished};
+use super::messenger::Messenger;
 
 /// The way of an envelope of ours to the flood, with the gate and the conversations it passes.
 pub(super) struct Publisher<'n> {
@@ -195,86 +199,28 @@ impl Publisher<'_> {
         // Above its budget it leaves for what it may cost: kept back, it would be in the way of
         // what comes after it for hours.
         let stay = self.stay(turn, pays(&checked));
+        let purpose = record.purpose;
+        let stored = (purpose != EnvelopePurpose::Junk).then_some(RecordKey::Outgoing(record.id));
+        if stored.is_some() {
+            // From here on it counts as left: whoever finds it so after a crash never publishes it,
+            // nor another envelope around its body.
+            turn.put(Record::Outgoing(record));
+            turn.settle();
+        }
         // Into the pool first: what the flood brings back is then a duplicate, as for everybody who
         // forwarded it.
         self.relay.admit_own(turn, checked);
         self.relay.count_published();
         turn.effect(Effect::Publish { id, bytes });
-        let purpose = record.purpose;
+        // With what is noted of it, below: what has to go out again is encrypted afresh.
+        stored.into_iter().for_each(|key| turn.erase(key));
         if let EnvelopePurpose::Message(contact, message) = purpose {
             self.messenger.note_paid(contact, message, step);
         }
-        match purpose {
-            EnvelopePurpose::Junk => {}
-            EnvelopePurpose::Control(_) => {
-                // Published before it is erased: a crash between the two publishes it once more,
-                // which the contact sees as a replay.
-                turn.erase(RecordKey::Outgoing(record.id));
-                turn.settle();
-            }
-            EnvelopePurpose::Offer(contact) | EnvelopePurpose::Message(contact, _) => {
-                // Kept until it is acknowledged or replaced, and published again with the next
-                // first neighbour.
-                turn.outbox.keep(contact, record);
-                self.messenger.on_published(turn, contact, (purpose, stay));
-            }
+        if let Some(contact) = purpose.contact() {
+            self.messenger.on_published(turn, contact, (purpose, stay));
         }
-    }
-
-    /// Whether it was never noted that the message in a finished envelope left.
-    fn never_left(&self, record: &OutgoingRecord) -> bool {
-        match record.purpose {
-            EnvelopePurpose::Message(contact, id) => self.messenger.never_left(contact, id),
-            EnvelopePurpose::Control(_) | EnvelopePurpose::Offer(_) | EnvelopePurpose::Junk => {
-                false
-            }
-        }
-    }
-
-    /// The first neighbour has come: envelopes that may have reached nobody are published again,
-    /// byte for byte.
-    pub(super) fn republish_all(&mut self, turn: &mut Turn<'_, '_>) {
-        for record in turn.outbox.finished() {
-            self.republish(turn, &record);
-        }
-    }
-
-    fn republish(&mut self, turn: &mut Turn<'_, '_>, record: &OutgoingRecord) {
-        let Some(bytes) = &record.envelope else { return };
-        let Budget { lifetime, highest } = self.budget_of(turn, record);
-        let asked = self.asked(turn, lifetime);
-        let pays =
-            |checked: &CheckedEnvelope| turn.settings.floor.admits(checked.priority(), asked);
-        let outcome = match check(bytes.clone(), turn.env.wall, &turn.settings.floor) {
-            // The price has risen since, and may be paid.
-            Ok(checked) if !pays(&checked) && asked <= highest && self.never_left(record) => {
-                Republished::Outdated
-            }
-            // Whoever asks for more would ignore it once more.
-            Ok(checked) if !pays(&checked) && !self.never_left(record) => Republished::TooCheap,
-            Ok(checked) => {
-                let (id, stay) = (checked.id(), self.stay(turn, pays(&checked)));
-                self.relay.admit_own(turn, checked);
-                turn.effect(Effect::Publish { id, bytes: bytes.clone() });
-                Republished::Published(stay)
-            }
-            // Its message is encrypted afresh instead, so that nothing links the two.
-            Err(_) => Republished::Outdated,
-        };
-        match record.purpose {
-            EnvelopePurpose::Message(contact, message) => {
-                self.messenger.on_republished(turn, (contact, message), outcome);
-            }
-            // An acknowledgement or a farewell is not kept longer, published or expired: the next
-            // message acknowledges anew.
-            EnvelopePurpose::Control(contact) => {
-                turn.outbox.take_kept(contact, record.id);
-                turn.erase(RecordKey::Outgoing(record.id));
-                turn.settle();
-            }
-            // The offer's own timer has it sealed afresh.
-            EnvelopePurpose::Offer(_) | EnvelopePurpose::Junk => {}
-        }
+        turn.settle();
     }
 }
 
@@ -335,7 +281,8 @@ fn start_mining(turn: &mut Turn<'_, '_>, record: OutgoingRecord, step: Step) {
     turn.outbox.set_in_flight(InFlight { record, stage });
 }
 
-/// Takes the nonce that was found, and stores the finished envelope before it can be published.
+/// Takes the nonce that was found. The finished envelope is stored when it leaves: a process that
+/// ends before loses the work, and nobody has to guess whether it left.
 pub(super) fn on_mined(turn: &mut Turn<'_, '_>, outgoing: OutgoingId, nonce: WorkNonce) {
     // The search was stopped meanwhile: nobody wants that envelope any more.
     let Some(in_flight) = turn.outbox.take_in_flight_if(outgoing) else { return };
@@ -349,15 +296,6 @@ pub(super) fn on_mined(turn: &mut Turn<'_, '_>, outgoing: OutgoingId, nonce: Wor
         return start_mining(turn, record, step);
     }
     record.envelope = Some(bytes);
-    match record.purpose {
-        EnvelopePurpose::Junk => {}
-        EnvelopePurpose::Offer(_) | EnvelopePurpose::Message(..) | EnvelopePurpose::Control(_) => {
-            // Durable before it leaves: after a crash these same bytes are published again, and not
-            // another envelope with the same body.
-            turn.put(Record::Outgoing(record.clone()));
-            turn.settle();
-        }
-    }
     turn.outbox.set_in_flight(InFlight { record, stage: PublishStage::Mined { id, step } });
 }
 

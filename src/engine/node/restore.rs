@@ -1,14 +1,15 @@
 //! Restoring the messenger from the store: the roster and all conversations as they were when the
 //! process ended.
 //!
-//! Nothing is encrypted again: an envelope that was stored unfinished is mined as it is, one that
-//! was finished is published as it is.
+//! An envelope that was stored unfinished never left, and is mined as it is. One that was finished
+//! counts as left and is never published again (`publisher`): a message in it is encrypted afresh
+//! when its turn comes, an answer, too, and an acknowledgement goes with the next envelope.
 
 use std::sync::Arc;
 
 use crate::engine::conversation::Conversation;
 use crate::engine::id::ContactId;
-use crate::engine::record::{EnvelopePurpose, OutgoingRecord, Record};
+use crate::engine::record::{EnvelopePurpose, OutgoingRecord, Record, RecordKey};
 use crate::engine::session::SessionId;
 use crate::engine::turn::{ContactJob, Turn};
 
@@ -42,12 +43,15 @@ pub(super) fn restore(turn: &mut Turn<'_, '_>, records: Vec<Record>) -> Messenge
             conversation.restore_session(turn, record.session);
         }
     }
-    outgoing.into_iter().for_each(|record| restore_outgoing(turn, record));
+    let finished: Vec<EnvelopePurpose> =
+        outgoing.into_iter().filter_map(|record| restore_outgoing(turn, record)).collect();
     for message in messages {
         if let Some(conversation) = messenger.conversations.get_mut(&message.contact) {
             conversation.restore_message(turn, message);
         }
     }
+    messenger.count_as_left(turn, finished);
+    turn.settle();
     messenger
 }
 
@@ -65,18 +69,27 @@ pub(super) fn resume(messenger: &mut Messenger, turn: &mut Turn<'_, '_>) {
     for (session, contact) in unanswered {
         turn.outbox.push_for(contact, ContactJob::AnswerOffer(session));
     }
+    messenger.spread(turn);
 }
 
-fn restore_outgoing(turn: &mut Turn<'_, '_>, record: OutgoingRecord) {
-    let Some(contact) = record.purpose.contact() else { return };
+/// Takes back an envelope that never left; erases one that left, or that nobody needs, and returns
+/// what it was for if it left.
+fn restore_outgoing(turn: &mut Turn<'_, '_>, record: OutgoingRecord) -> Option<EnvelopePurpose> {
+    let contact = record.purpose.contact()?;
     match (record.purpose, &record.envelope) {
-        // An offer is sealed afresh when its turn comes, so an unfinished envelope of it is not
-        // needed.
-        (EnvelopePurpose::Offer(_), None) => {}
         // Encrypted, and its key used up: it must leave as it is.
-        (_, None) => turn.outbox.push_encrypted(contact, record),
-        // Finished, and perhaps published: with the first neighbour it goes again
-        // (`Publisher::republish_all`).
-        (_, Some(_)) => turn.outbox.keep(contact, record),
+        (EnvelopePurpose::Message(..) | EnvelopePurpose::Control(_), None) => {
+            turn.outbox.push_encrypted(contact, record);
+            None
+        }
+        // An offer is sealed afresh when its turn comes.
+        (EnvelopePurpose::Offer(_) | EnvelopePurpose::Junk, None) => {
+            turn.erase(RecordKey::Outgoing(record.id));
+            None
+        }
+        (_, Some(_)) => {
+            turn.erase(RecordKey::Outgoing(record.id));
+            Some(record.purpose)
+        }
     }
 }

@@ -44,7 +44,8 @@ pub(in crate::engine) enum ContactJob {
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Outbox {
     jobs: JobQueue,
-    /// By contact, so that work on one contact costs nothing for the others' envelopes.
+    /// Encrypted and never published. By contact, so that work on one contact costs nothing for the
+    /// others' envelopes.
     kept: BTreeMap<ContactId, BTreeMap<OutgoingId, OutgoingRecord>>,
     /// Jobs that wait for something else than their turn among all. By contact, each at most once, so
     /// bounded as jobs are.
@@ -112,7 +113,7 @@ pub(in crate::engine) enum PublishStage {
         /// The tries it takes on average.
         tries: u64,
     },
-    /// It is finished, and stored.
+    /// It is finished, and was handed to nobody.
     Mined {
         /// Its id.
         id: EnvelopeId,
@@ -138,7 +139,7 @@ impl Outbox {
         self.keep(contact, record);
     }
 
-    /// Keeps an envelope until it is done with.
+    /// Keeps an envelope that never left.
     pub(in crate::engine) fn keep(&mut self, contact: ContactId, record: OutgoingRecord) {
         self.kept.entry(contact).or_default().insert(record.id, record);
     }
@@ -266,14 +267,18 @@ impl Outbox {
         record
     }
 
-    /// The finished envelopes that are kept, in the order of their ids: random, so no contact comes
-    /// first each time.
-    pub(in crate::engine) fn finished(&self) -> Vec<OutgoingRecord> {
-        let all = self.kept.values().flat_map(BTreeMap::values);
-        let mut finished: Vec<OutgoingRecord> =
-            all.filter(|record| record.envelope.is_some()).cloned().collect();
-        finished.sort_unstable_by_key(|record| record.id);
-        finished
+    /// The jobs for contacts that wait for their turn alone, oldest first.
+    pub(in crate::engine) fn waiting(&self) -> Vec<(ContactId, ContactJob)> {
+        let for_contact = |job: &Job| match *job {
+            Job::Contact(contact, job) => Some((contact, job)),
+            Job::PublishStored(..) | Job::Junk => None,
+        };
+        self.jobs.order.values().filter_map(for_contact).collect()
+    }
+
+    /// Drops the junk that waits.
+    pub(in crate::engine) fn drop_junk(&mut self) {
+        self.jobs.drop_junk();
     }
 
     /// The next job, oldest first.
@@ -347,13 +352,7 @@ impl Outbox {
     pub(in crate::engine) fn is_unpublished(&self, contact: ContactId, message: MessageId) -> bool {
         let carries = |record: &OutgoingRecord| matches!(record.purpose, EnvelopePurpose::Message(_, id) if id == message);
         self.in_flight.as_ref().is_some_and(|in_flight| carries(&in_flight.record))
-            || self
-                .kept
-                .get(&contact)
-                .into_iter()
-                .flat_map(BTreeMap::values)
-                // A finished one that is kept was published, or may have been before a restart.
-                .any(|record| carries(record) && record.envelope.is_none())
+            || self.kept.get(&contact).into_iter().flat_map(BTreeMap::values).any(carries)
     }
 
     /// Forgets all jobs and envelopes for contacts. Nothing is erased from the store. Returns the
@@ -418,6 +417,12 @@ impl JobQueue {
 
     fn contains(&self, job: Job) -> bool {
         self.places.contains_key(&job)
+    }
+
+    fn drop_junk(&mut self) {
+        for place in core::mem::take(&mut self.junk) {
+            self.order.remove(&place);
+        }
     }
 
     fn retain_junk(&mut self) {

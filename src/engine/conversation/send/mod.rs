@@ -18,7 +18,7 @@ use crate::engine::turn::{Aside, ContactJob, ContactTimer, Job, Turn};
 
 use super::Conversation;
 use super::handshake::{SealedOffer, SendingSession};
-use super::retransmit::{EXPIRY_GRACE, Expiry, Retransmission};
+use super::retransmit::{Expiry, Retransmission};
 
 /// Sendings of one message without an acknowledgement, about half an hour with the usual waits,
 /// after which the contact may have lost its state: each further one offers another session. A
@@ -77,7 +77,7 @@ fn offer(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) -> Option<Out
     let contact = conversation.id;
     let purpose = EnvelopePurpose::Offer(contact);
     let record = outgoing(conversation, turn, purpose, body);
-    // One envelope of the offer is kept, to be published again if it may have reached nobody.
+    // The envelope before is not needed, if it did not leave.
     turn.forget_outgoing(contact, |kept| kept == purpose);
     turn.put(Record::Outgoing(record.clone()));
     turn.settle();
@@ -158,7 +158,7 @@ fn retransmit_now(
         return None;
     };
     let purpose = EnvelopePurpose::Message(contact, id);
-    // One envelope of a message is kept: the one before would be published again beside this one.
+    // The envelope before is not needed, if it did not leave: it would leave beside this one.
     turn.forget_outgoing(contact, |kept| kept == purpose);
     let record = encrypt(conversation, turn, session, &payload, purpose);
     turn.settle();
@@ -463,11 +463,6 @@ fn unfinished(conversation: &Conversation) -> impl DoubleEndedIterator<Item = &M
     all.filter_map(|id| sent.message(*id))
 }
 
-/// Whether it was never noted that a message of ours left, though it is encrypted.
-pub(in crate::engine) fn never_left(conversation: &Conversation, id: MessageId) -> bool {
-    conversation.sent.state(id) == Some(MessageState::Mining)
-}
-
 /// The step that a message of ours was last published for, in this process.
 pub(in crate::engine) fn paid(conversation: &Conversation, id: MessageId) -> Option<Step> {
     conversation.sent.in_flight.get(&id)?.paid
@@ -595,38 +590,42 @@ pub(in crate::engine) fn on_published(
     }
 }
 
-/// A finished envelope was published again when the first neighbour came. Counted as a sending only
-/// if the process may have ended before the first publication was counted.
-pub(in crate::engine) fn on_republished(
-    conversation: &mut Conversation,
-    turn: &mut Turn<'_, '_>,
-    message: MessageId,
-    stay: Stay,
-) {
-    let counted = conversation.sent.state(message).is_none_or(|state| state == MessageState::Sent);
-    if !counted {
-        message_published(conversation, turn, message, stay);
-    }
-}
-
-/// A finished envelope expired, or the price rose above what it shows, while no neighbour could take
-/// it or while the process was not running. Nobody knows whether it left, so the message is marked
-/// as sent, which cannot turn out to be false as "not sent" could, and is sent again.
-pub(in crate::engine) fn on_outdated_unsent(
+/// A message was in an envelope that was stored as finished when the process ended, and nobody noted
+/// that it left. It may have: so it is marked as sent, which cannot turn out to be false as "not
+/// sent" could, and is sent again as any other that nobody acknowledged.
+pub(in crate::engine) fn count_as_left(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
     id: MessageId,
 ) {
-    // It was counted as sent before, and its timers run.
-    if conversation.sent.state(id) != Some(MessageState::Mining) {
-        return;
+    if conversation.sent.state(id) == Some(MessageState::Mining) {
+        conversation.advance(turn, id, MessageState::Sent);
+        conversation.advance(turn, id, MessageState::Unacknowledged);
     }
-    conversation.advance(turn, id, MessageState::Sent);
-    conversation.advance(turn, id, MessageState::Unacknowledged);
-    turn.settle();
-    let at = turn.env.mono.plus(EXPIRY_GRACE);
-    turn.wake_at(conversation.id, ContactTimer::Expiry(id), at);
-    turn.wake_soon(conversation.id, ContactTimer::Retransmit(id));
+}
+
+/// Gives a job that waits a delay of its own, unless somebody asked for it or it is for what never
+/// left.
+pub(in crate::engine) fn spread(
+    conversation: &Conversation,
+    turn: &mut Turn<'_, '_>,
+    job: ContactJob,
+) {
+    let (soon, later) = (turn.settings.reply_delay, turn.settings.retransmit_after);
+    let (timer, mean) = match job {
+        ContactJob::Acknowledge => (ContactTimer::Acknowledge, soon),
+        ContactJob::AnswerOffer(session) => (ContactTimer::Answer(session), soon),
+        ContactJob::Offer => match conversation.handshake.pending() {
+            Some(pending) if pending.attempts > 0 => (ContactTimer::Offer, later),
+            // Somebody waits for it to leave for the first time.
+            Some(_) | None => (ContactTimer::Offer, soon),
+        },
+        ContactJob::Retransmit(id) => (ContactTimer::Retransmit(id), later),
+        ContactJob::RetransmitNow(_) | ContactJob::SendNext => return,
+    };
+    turn.outbox.drop_job(conversation.id, job);
+    let wait = turn.env.exponential(mean);
+    turn.wake_at(conversation.id, timer, turn.env.mono.plus(wait));
 }
 
 fn offer_published(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {

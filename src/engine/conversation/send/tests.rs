@@ -427,36 +427,45 @@ fn a_published_message_is_logged_and_stored_as_sent_and_control_envelopes_schedu
 }
 
 #[test]
-fn a_republished_message_counts_as_sent_only_if_its_first_publication_was_not_counted() {
-    let (mut one, _) = established(95);
-    let attempts = |side: &Side, id| {
-        side.conversation.sent.message(id).map(|message| message.delivery.attempts)
-    };
-    let counted = lost(&mut one, "counted");
-    one.turn(|conversation, turn| on_republished(conversation, turn, counted, Stay::Whole));
-    assert_eq!(attempts(&one, counted), Some(1));
-    let not_counted = one.say("not counted");
-    begun(&mut one, ContactJob::SendNext);
-    one.turn(|conversation, turn| on_republished(conversation, turn, not_counted, Stay::Whole));
-    assert_eq!(attempts(&one, not_counted), Some(1));
-    assert_eq!(one.states[&not_counted], MessageState::Sent);
-    one.turn(|conversation, turn| on_republished(conversation, turn, MessageId(1), Stay::Whole));
+fn a_message_that_may_have_left_counts_as_left_and_is_encrypted_afresh() {
+    let (mut one, _) = established(97);
+    let sent = lost(&mut one, "sent");
+    let maybe = one.say("nobody knows");
+    let before = begun(&mut one, ContactJob::SendNext);
+    for id in [sent, maybe, MessageId(1)] {
+        one.turn(|conversation, turn| count_as_left(conversation, turn, id));
+    }
+    assert_eq!(one.states[&sent], MessageState::Sent, "it was noted before");
+    assert_eq!(one.states[&maybe], MessageState::Unacknowledged);
+    let again = begun(&mut one, ContactJob::Retransmit(maybe));
+    assert!(again.topic != before.topic && again.body != before.body);
 }
 
 #[test]
-fn an_envelope_that_expired_unsent_leaves_its_message_unacknowledged_and_sent_again_soon() {
-    let (mut one, _) = established(97);
-    let sent = lost(&mut one, "sent");
-    let expired = one.say("expired");
-    begun(&mut one, ContactJob::SendNext);
-    for id in [sent, expired] {
-        one.turn(|conversation, turn| on_outdated_unsent(conversation, turn, id));
+fn what_waited_for_a_neighbour_and_nobody_asked_for_leaves_at_times_of_its_own() {
+    let (mut one, mut other) = established(98);
+    let contact = one.conversation.id;
+    let ids: Vec<MessageId> = (0..5).map(|n| lost(&mut one, &format!("message {n}"))).collect();
+    let [asked, by_itself @ ..] = &*ids else { panic!("five") };
+    let mut jobs: Vec<ContactJob> = by_itself.iter().copied().map(ContactJob::Retransmit).collect();
+    jobs.push(ContactJob::Acknowledge);
+    other.say("to acknowledge");
+    other.send().iter().for_each(|record| one.receive(record));
+    for job in jobs.iter().copied().chain([ContactJob::RetransmitNow(*asked)]) {
+        one.workspace.outbox.push_for(contact, job);
+        one.turn(|conversation, turn| spread(conversation, turn, job));
     }
-    assert_eq!(one.states[&sent], MessageState::Sent, "it was counted before");
-    assert_eq!(one.states[&expired], MessageState::Unacknowledged);
-    assert!(is_set(&one, ContactTimer::Retransmit(expired)));
-    assert!(is_set(&one, ContactTimer::Expiry(expired)));
-    assert!(one.begin(ContactJob::RetransmitNow(expired)).is_some());
+    let waiting = one.workspace.outbox.waiting();
+    assert!(jobs.iter().all(|job| !waiting.contains(&(contact, *job))), "{waiting:?}");
+    assert!(waiting.contains(&(contact, ContactJob::RetransmitNow(*asked))), "{waiting:?}");
+    let due = |timer| one.workspace.timers.due(Timer::Contact(timer, contact)).expect("set");
+    let mut times: Vec<Millis> =
+        by_itself.iter().map(|id| due(ContactTimer::Retransmit(*id))).collect();
+    times.push(due(ContactTimer::Acknowledge));
+    assert!(times.iter().all(|at| *at > one.mono), "{times:?}");
+    times.sort_unstable();
+    times.dedup();
+    assert_eq!(times.len(), 5, "none leaves at the time of another: {times:?}");
 }
 
 #[test]
