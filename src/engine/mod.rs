@@ -8,9 +8,10 @@
 //! ```text
 //! env  <  testing  <  id | secret | shares | text  <  crypto | price  <  envelope
 //!     <  relay::pool | session  <  record | settings  <  command | event  <  turn  <  relay  <  sync
-//!     <  conversation  <  node
+//!     <  carrier  <  conversation  <  node
 //! ```
 
+pub mod carrier;
 pub mod command;
 pub mod conversation;
 pub mod crypto;

@@ -33,6 +33,7 @@ const ORDER: &[&[&str]] = &[
     &["engine::turn"],
     &["engine::relay"],
     &["engine::sync"],
+    &["engine::carrier"],
     &["engine::conversation"],
     &["engine::node"],
     &["sim"],

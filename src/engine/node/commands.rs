@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::carrier::Carriage;
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::conversation::{self, ContactCommand, Conversation};
 use crate::engine::crypto::keys::{Identity, PublicKey};
@@ -12,7 +13,6 @@ use crate::engine::price::Step;
 use crate::engine::record::{
     ContactRecord, ContactState, IdentityRecord, Record, RecordKey, SendSequence, Trust,
 };
-use crate::engine::relay::pool::Pool;
 use crate::engine::session::SessionId;
 use crate::engine::turn::{ContactJob, Turn};
 
@@ -27,14 +27,14 @@ impl Messenger {
     pub(super) fn carry_out(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        pool: &Pool,
+        carriage: &dyn Carriage,
         command: Command,
     ) -> Result<Reply, CommandError> {
         match command {
             Command::CreateIdentity { name } => self.create_identity(turn, name),
             Command::DeleteIdentity { identity } => self.delete_identity(turn, identity),
             Command::AddContact { identity, key, petname, highest } => {
-                self.add_contact(turn, pool, (identity, key), (petname, highest))
+                self.add_contact(turn, carriage, (identity, key), (petname, highest))
             }
             Command::LimitContact { contact, highest } => {
                 self.tell(turn, contact, ContactCommand::Limit { highest })
@@ -55,7 +55,7 @@ impl Messenger {
             Command::Block { contact } => self.tell(turn, contact, ContactCommand::Block),
             Command::Unblock { contact } => self.tell(turn, contact, ContactCommand::Unblock),
             Command::AcceptRequest { request, petname } => {
-                self.accept_request(turn, pool, request, (petname, None))
+                self.accept_request(turn, carriage, request, (petname, None))
             }
             Command::DeclineRequest { request } => {
                 // The offer stays in the replay cache, so copies of it on their way ask nobody
@@ -93,7 +93,7 @@ impl Messenger {
             Command::Verify { contact, proof } => {
                 self.tell(turn, contact, ContactCommand::Verify(proof))
             }
-            Command::Rekey { contact, key } => self.rekey(turn, pool, contact, key),
+            Command::Rekey { contact, key } => self.rekey(turn, carriage, contact, key),
             Command::AcceptUnverified { contact } => {
                 self.tell(turn, contact, ContactCommand::AcceptUnverified)
             }
@@ -192,7 +192,7 @@ impl Messenger {
     fn add_contact(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        pool: &Pool,
+        carriage: &dyn Carriage,
         (identity, key): (IdentityId, PublicKey),
         (petname, highest): (String, Option<Step>),
     ) -> Result<Reply, CommandError> {
@@ -202,7 +202,7 @@ impl Messenger {
         // offers that cross.
         self.roster.store_request_of(turn, identity, &key);
         if let Some(request) = self.roster.requests.by_key(identity, &key) {
-            return self.accept_request(turn, pool, request, (petname, highest));
+            return self.accept_request(turn, carriage, request, (petname, highest));
         }
         let contact = self.new_contact(turn, (identity, key), (petname, highest))?;
         if let Some(conversation) = self.conversations.get_mut(&contact) {
@@ -274,7 +274,7 @@ impl Messenger {
     fn accept_request(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        pool: &Pool,
+        carriage: &dyn Carriage,
         request: RequestId,
         (petname, highest): (String, Option<Step>),
     ) -> Result<Reply, CommandError> {
@@ -284,7 +284,7 @@ impl Messenger {
         // Only after everything that can fail: a refused command leaves the request waiting.
         let offer = self.roster.take_request(request)?.offer;
         turn.erase(RecordKey::Request(request));
-        self.accept_offer(turn, pool, contact, &offer);
+        self.accept_offer(turn, carriage, contact, &offer);
         // Without the delay of an automatic answer: its time shows when a person decided, and not
         // when the offer came.
         turn.outbox.push_for(contact, ContactJob::AnswerOffer(SessionId::from(offer.id())));
@@ -296,7 +296,7 @@ impl Messenger {
     fn rekey(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        pool: &Pool,
+        carriage: &dyn Carriage,
         contact: ContactId,
         key: PublicKey,
     ) -> Result<Reply, CommandError> {
@@ -317,7 +317,7 @@ impl Messenger {
         };
         let offer = self.roster.take_request(request)?.offer;
         self.forget_request(turn, request);
-        self.accept_offer(turn, pool, contact, &offer);
+        self.accept_offer(turn, carriage, contact, &offer);
         Ok(Reply::Done)
     }
 }

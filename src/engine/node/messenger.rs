@@ -3,10 +3,11 @@
 //!
 //! A [`Messenger`] decides nothing about a contact: it finds the conversation that watches a topic,
 //! the identity an offer is for, and the conversation a timer or a job is about. It can be dropped
-//! and restored from the store while relay, pool and links go on.
+//! and restored from the store while the carrier goes on.
 
 use std::collections::BTreeMap;
 
+use crate::engine::carrier::Carriage;
 use crate::engine::conversation::{
     self, Conversation, HeldBackTotals, MAX_CLOCK_DIFFERENCE, Need, Opened, Provenance, Stay, Swept,
 };
@@ -20,8 +21,7 @@ use crate::engine::event::Event;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::price::{ShownWork, Step};
 use crate::engine::record::{ContactState, EnvelopePurpose, OutgoingRecord, RequestRecord};
-use crate::engine::relay::pool::Pool;
-use crate::engine::relay::{Recipient, Source};
+use crate::engine::relay::Source;
 use crate::engine::session::{ReceivedOffer, SessionId};
 use crate::engine::turn::{ContactJob, ContactTimer, Timer, Turn};
 
@@ -41,20 +41,20 @@ pub(super) struct Messenger {
     pub(super) started_at: UnixSeconds,
 }
 
-impl Recipient for Messenger {
+impl Messenger {
     /// Opens an envelope if it is for us: first the topics of sessions, then one trial for each
     /// identity. Nothing that is visible outside depends on the result.
-    fn receive(
+    pub(super) fn receive(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        pool: &Pool,
+        carriage: &dyn Carriage,
         checked: &CheckedEnvelope,
         source: Source,
     ) {
         // A topic has 4 bytes, so several sessions may watch it, and a match proves nothing until
         // one of them decrypts.
         for (contact, session) in turn.topics.candidates(checked.topic()) {
-            if self.decrypt(turn, (contact, session), checked, (pool, source)) {
+            if self.decrypt(turn, (contact, session), checked, (carriage, source)) {
                 return;
             }
         }
@@ -65,12 +65,10 @@ impl Recipient for Messenger {
         }
         let envelope = checked.envelope();
         if let Some((identity, offer)) = ReceivedOffer::find(self.roster.keys(), envelope.data) {
-            self.on_offer(turn, pool, (identity, offer), checked);
+            self.on_offer(turn, carriage, (identity, offer), checked);
         }
     }
-}
 
-impl Messenger {
     /// Our messages that were not published, in all conversations.
     pub(super) fn unsent(&self) -> usize {
         self.conversations.values().map(Conversation::unsent).sum()
@@ -208,15 +206,6 @@ impl Messenger {
         }
     }
 
-    /// Opens everything in the pool that is for us: it came while the roster was not loaded.
-    pub(super) fn read_pool(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool) {
-        let held: Vec<CheckedEnvelope> = pool.by_rank().cloned().collect();
-        for checked in held {
-            // Of any age, so it is not believed about numbers that this state may have forgotten.
-            self.receive(turn, pool, &checked, Source::Sync);
-        }
-    }
-
     /// A timer of a contact is due.
     pub(super) fn on_timer(
         &mut self,
@@ -271,7 +260,7 @@ impl Messenger {
         turn: &mut Turn<'_, '_>,
         (contact, session): (ContactId, SessionId),
         checked: &CheckedEnvelope,
-        (pool, source): (&Pool, Source),
+        (carriage, source): (&dyn Carriage, Source),
     ) -> bool {
         // Gossip counts as fresh. A neighbour that floods old acknowledgements again on purpose is
         // the case left open in `proto/threats.md`, "Weaker than it may sound".
@@ -286,7 +275,7 @@ impl Messenger {
             Some(Opened::Confirmation) => {
                 // Messages of the answer's chain may have overtaken the answer, or been too long to
                 // carry it.
-                self.decrypt_waiting(turn, pool, (contact, session));
+                self.decrypt_waiting(turn, carriage, (contact, session));
                 if let Some(conversation) = self.conversations.get(&contact) {
                     conversation.on_established(turn, session);
                 }
@@ -300,15 +289,15 @@ impl Messenger {
     pub(super) fn decrypt_waiting(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        pool: &Pool,
+        carriage: &dyn Carriage,
         (contact, session): (ContactId, SessionId),
     ) {
         let Some(conversation) = self.conversations.get(&contact) else { return };
         let Some(state) = conversation.sessions().get(session) else { return };
         let waiting: Vec<CheckedEnvelope> =
-            state.topics().flat_map(|topic| pool.by_topic(topic)).cloned().collect();
+            state.topics().flat_map(|topic| carriage.by_topic(topic)).collect();
         for checked in waiting {
-            self.decrypt(turn, (contact, session), &checked, (pool, Source::Sync));
+            self.decrypt(turn, (contact, session), &checked, (carriage, Source::Sync));
         }
     }
 
@@ -328,7 +317,7 @@ impl Messenger {
     fn on_offer(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        pool: &Pool,
+        carriage: &dyn Carriage,
         (identity, offer): (IdentityId, ReceivedOffer),
         checked: &CheckedEnvelope,
     ) {
@@ -365,7 +354,7 @@ impl Messenger {
             ContactState::Blocked => {}
             ContactState::Active | ContactState::Inactive => {
                 conversation.owe_answer(lifetime);
-                self.accept_offer(turn, pool, contact, &offer);
+                self.accept_offer(turn, carriage, contact, &offer);
                 turn.wake_soon(contact, ContactTimer::Answer(session));
             }
         }
@@ -390,7 +379,7 @@ impl Messenger {
     pub(super) fn accept_offer(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        pool: &Pool,
+        carriage: &dyn Carriage,
         contact: ContactId,
         offer: &ReceivedOffer,
     ) {
@@ -399,6 +388,6 @@ impl Messenger {
         self.roster.remember_offer(turn, offer);
         let Some(conversation) = self.conversations.get_mut(&contact) else { return };
         let session = conversation.accept_offer(turn, offer);
-        self.decrypt_waiting(turn, pool, (contact, session));
+        self.decrypt_waiting(turn, carriage, (contact, session));
     }
 }

@@ -1,18 +1,19 @@
-//! The engine's whole state, and the one door to it.
+//! A node: a carrier, and a user agent with identities, contacts and conversations.
 //!
-//! A driver calls [`Node::handle`] with one [`Input`], then takes every [`Output`] with
+//! The two halves are driven apart, so that nothing that the network can see depends on what a
+//! person can read: the [`Carrier`] by whatever comes from neighbours, the [`UserAgent`] by
+//! commands, by its own timers and by what the carrier hands over. The runtime gives each its own
+//! thread. A [`Node`] is both in one turn, one after the other, for the simulator and for tests:
+//! a driver calls [`Node::handle`] with one [`Input`], then takes every [`Output`] with
 //! [`Node::poll_output`] and carries them out in order, then calls again. [`Node::deadline`] says
 //! when to send [`Input::Tick`] at the latest. Three promises hold across that door:
 //!
-//! - a [`ReportValidation`](crate::engine::turn::Effect::ReportValidation) comes before anything
-//!   else its envelope causes;
+//! - every [`ReportValidation`](crate::engine::turn::Effect::ReportValidation) of a turn comes before
+//!   anything else that its envelopes cause;
 //! - a ratchet step is in an [`Output::Commit`] before the envelope it made is in an
 //!   [`Publish`](crate::engine::turn::Effect::Publish), so a crash between any two outputs repeats
 //!   no key;
 //! - what was refused changed nothing but counters and the memory of ids.
-//!
-//! A [`Node`] decides nothing: it lends a turn to the relay, to catching up, to the messenger with
-//! its conversations, and to the publisher. The first two know no contact.
 
 pub mod backup;
 mod commands;
@@ -22,53 +23,39 @@ mod publisher;
 mod requests;
 mod restore;
 mod roster;
+mod user_agent;
 
-use crate::engine::command::CommandError;
+use crate::engine::carrier::Carrier;
 use crate::engine::conversation::HeldBackTotals;
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::ValidationError;
 use crate::engine::event::Event;
-use crate::engine::id::{Neighbour, NeighbourId};
-use crate::engine::price::{AskingPrice, Line, Room, SaidSteps, Share, Step};
+use crate::engine::price::{Line, Room, SaidSteps, Share, Step};
 use crate::engine::record::Record;
+use crate::engine::relay::ValidationStats;
 use crate::engine::relay::pool::{Pool, PoolBounds};
-use crate::engine::relay::{Relay, ValidationStats};
-use crate::engine::settings::{NodeRole, NodeSettings, RELAY_POOL, SyncMode};
-use crate::engine::sync::{CatchUp, ClockSkew};
-use crate::engine::turn::{Effect, Output, Timer, Turn, Workspace};
+use crate::engine::settings::NodeSettings;
+use crate::engine::sync::ClockSkew;
+use crate::engine::turn::Output;
 
 pub use commands::MAX_QUEUED;
 use input::Input;
-use messenger::Messenger;
-use publisher::Publisher;
 pub use requests::MAX_REQUESTS;
 pub use roster::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REPLAYS};
+pub use user_agent::{Progress, UserAgent};
 
 /// One node: a relay, or a messenger with its identities.
 #[derive(Debug)]
 pub struct Node {
-    settings: NodeSettings,
-    workspace: Workspace,
-    relay: Relay,
-    catch_up: CatchUp,
-    messenger: Messenger,
-    price: AskingPrice,
-    neighbours: Vec<Neighbour>,
+    carrier: Carrier,
+    agent: UserAgent,
 }
 
 impl Node {
     /// A node that knows nobody.
     #[must_use]
     pub fn new(settings: NodeSettings) -> Self {
-        Self {
-            settings,
-            workspace: Workspace::default(),
-            relay: Relay::new(&settings),
-            catch_up: CatchUp::default(),
-            messenger: Messenger::default(),
-            price: AskingPrice::default(),
-            neighbours: Vec::new(),
-        }
+        Self { carrier: Carrier::new(settings), agent: UserAgent::new(settings) }
     }
 
     /// Takes back the stored records, in the order in which they were first stored.
@@ -76,33 +63,21 @@ impl Node {
     /// Call once, before the first turn; then carry out the outputs. [`Node::snapshot`] says what
     /// there is.
     pub fn restore(&mut self, env: &mut Env<'_>, records: Vec<Record>) {
-        self.step(env, |node, turn| {
-            *node.messenger = restore::restore(turn, records);
-            publisher::schedule_junk(turn);
-            turn.timers.set(Timer::Sweep, turn.env.mono);
-            restore::resume(node.messenger, turn);
-        });
+        self.agent.restore(env, records);
     }
 
     /// Drops identities, contacts, sessions and messages from memory, as a lock does; what the
-    /// store keeps is untouched. Relay, pool, catching up and junk go on. [`Node::load_roster`]
+    /// store keeps is untouched. The carrier and junk go on. [`Node::load_roster`]
     /// takes them back; until then commands find nobody, and what comes for us waits in the pool.
     pub fn unload_roster(&mut self, env: &mut Env<'_>) {
-        self.step(env, |node, turn| {
-            turn.drop_contacts();
-            *node.messenger = Messenger::default();
-        });
+        self.agent.unload_roster(env);
     }
 
     /// Takes back what [`Node::unload_roster`] dropped, from the store's records, and reads what
     /// came meanwhile: for each envelope in the pool about what one costs that comes in the flood.
     pub fn load_roster(&mut self, env: &mut Env<'_>, records: Vec<Record>) {
-        self.step(env, |node, turn| {
-            *node.messenger = restore::restore(turn, records);
-            restore::resume(node.messenger, turn);
-            node.messenger.read_pool(turn, node.relay.pool());
-            node.finish(turn);
-        });
+        self.agent.load_roster(env, &mut self.carrier, records);
+        self.gather(env);
     }
 
     /// Takes back an envelope that the archive kept while the process was down. It was received
@@ -112,255 +87,91 @@ impl Node {
     /// # Errors
     /// Why it is not held: the archive should discard it.
     pub fn readmit(&mut self, env: &mut Env<'_>, bytes: Vec<u8>) -> Result<(), ValidationError> {
-        self.step(env, |node, turn| {
-            let held = node.relay.readmit(turn, bytes);
-            node.relay.flush_evictions(turn);
-            held
-        })
+        self.carrier.readmit(env, bytes)
     }
 
     /// Takes in one input. Every output of the turn before must have been taken.
     pub fn handle(&mut self, env: &mut Env<'_>, input: Input) {
-        debug_assert!(
-            self.workspace.is_drained(),
-            "the outputs of the turn before were not drained"
-        );
-        self.step(env, |node, turn| {
-            node.take_in(turn, input);
-            node.finish(turn);
-        });
+        match input {
+            Input::Mined { .. } | Input::Command { .. } => {
+                self.agent.handle(env, &mut self.carrier, input);
+            }
+            Input::Tick => {
+                self.carrier.handle(env, input);
+                self.agent.handle(env, &mut self.carrier, Input::Tick);
+                self.gather(env);
+            }
+            Input::Gossip { .. }
+            | Input::OffTime { .. }
+            | Input::Peers(_)
+            | Input::SyncRequest { .. }
+            | Input::SyncResponse { .. }
+            | Input::ArchiveMissing(_) => {
+                self.carrier.handle(env, input);
+                self.gather(env);
+            }
+        }
     }
 
     /// Lets go of every envelope that was readmitted, because all that the archive has comes once
     /// more from its beginning.
     pub fn release_all(&mut self) {
-        self.relay.release_all(&self.settings);
+        self.carrier.release_all();
     }
 
-    /// The next output to carry out, oldest first.
+    /// Hands the user agent all that waits for it.
+    fn gather(&mut self, env: &mut Env<'_>) {
+        while self.agent.gather(env, &mut self.carrier) == Progress::MoreWaits {}
+    }
+
+    /// The next output to carry out: those of the carrier, then those of the user agent, each in
+    /// their order.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.workspace.poll_output()
+        self.carrier.poll_output().or_else(|| self.agent.poll_output())
     }
 
     /// When to send [`Input::Tick`] at the latest; at once while envelopes wait in the queue.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        if self.relay.is_idle() { self.workspace.timers.next() } else { Some(Millis(0)) }
+        [self.carrier.deadline(), self.agent.deadline()].into_iter().flatten().min()
     }
 
     /// The present state as events, for a front end that begins to watch.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Event> {
-        self.messenger.snapshot()
+        self.agent.snapshot()
     }
 
     /// Figures for a person: totals only, which never tell junk from real envelopes.
     #[must_use]
     pub fn status(&self) -> NodeStatus {
-        let (price_wait, turn_wait) = self.messenger.held_back();
-        NodeStatus {
-            peers: self.neighbours.len(),
-            pool_places: self.relay.pool().used(),
-            pool_count: self.relay.pool().count(),
-            pool_bounds: self.settings.pool,
-            floor_bits: self.settings.floor.bits(),
-            room: Share::ALL.map(|share| self.relay.pool().room(share)),
-            line: *self.relay.line(),
-            asked: self.price.last_paid(),
-            mining_tries: self.workspace.outbox.mining_tries(),
-            queued: self.messenger.unsent(),
-            price_wait,
-            turn_wait,
-            cover: self.cover(),
-            clock: self.catch_up.skew(),
-            caught_up: self.catch_up.fetched(),
-            validation: self.relay.stats(),
-        }
+        NodeStatus::of(&self.carrier, &self.agent)
+    }
+
+    /// The steps that its own room and line ask of senders, at this time by both clocks.
+    #[must_use]
+    pub fn steps(&self, now: (Millis, UnixSeconds)) -> SaidSteps {
+        self.carrier.steps(now)
     }
 
     /// Whether a neighbour there is said within the hour what is asked; else what is paid follows from
     /// this node's own room and line, and from what was heard before.
     #[must_use]
     pub fn hears_price(&self, now: Millis) -> bool {
-        self.price.is_known(now)
-    }
-
-    /// Whether junk is sent, and at the present price.
-    fn cover(&self) -> Cover {
-        let asked = self.settings.lifetime.share().of(self.price.last_paid());
-        match self.settings.junk {
-            None => Cover::Off,
-            Some(_) if asked > self.settings.highest_step => Cover::Rests,
-            Some(_) => Cover::Runs,
-        }
-    }
-
-    /// The steps that its own room and line ask of senders, at this time by both clocks.
-    #[must_use]
-    pub fn steps(&self, now: (Millis, UnixSeconds)) -> SaidSteps {
-        self.relay.steps(now)
+        self.carrier.hears_price(now)
     }
 
     /// The pool, read-only.
     #[must_use]
     pub const fn pool(&self) -> &Pool {
-        self.relay.pool()
+        self.carrier.pool()
     }
 
     /// The settings it was made with.
     #[must_use]
     pub const fn settings(&self) -> &NodeSettings {
-        &self.settings
+        self.carrier.settings()
     }
-
-    /// Lends a turn to the machines, and settles it.
-    fn step<R>(
-        &mut self,
-        env: &mut Env<'_>,
-        step: impl FnOnce(&mut Machines<'_>, &mut Turn<'_, '_>) -> R,
-    ) -> R {
-        let Self { settings, workspace, relay, catch_up, messenger, price, neighbours } = self;
-        let mut turn = Turn::new(env, settings, workspace);
-        let mut machines = Machines { relay, catch_up, messenger, price, neighbours };
-        let result = step(&mut machines, &mut turn);
-        turn.settle();
-        result
-    }
-}
-
-/// All machines of a node, for the length of one turn.
-struct Machines<'n> {
-    relay: &'n mut Relay,
-    catch_up: &'n mut CatchUp,
-    messenger: &'n mut Messenger,
-    price: &'n mut AskingPrice,
-    neighbours: &'n mut Vec<Neighbour>,
-}
-
-impl Machines<'_> {
-    fn take_in(&mut self, turn: &mut Turn<'_, '_>, input: Input) {
-        match input {
-            Input::Gossip { from, id, bytes } => self.relay.on_gossip(turn, from, id, bytes),
-            Input::OffTime { expired, early } => self.relay.count_left_out(expired, early),
-            Input::Mined { outgoing, nonce } => publisher::on_mined(turn, outgoing, nonce),
-            Input::Peers(peers) => self.on_neighbours(turn, peers),
-            Input::SyncRequest { from, id, bytes } => {
-                let ours = (self.relay.pool(), self.said_to(turn, from));
-                self.catch_up.on_request(turn, ours, (from, id), &bytes);
-            }
-            Input::SyncResponse { id, bytes } => {
-                let ids = ids(self.neighbours);
-                let gate = (&mut *self.relay, &mut *self.messenger);
-                let said = self.catch_up.on_response(turn, gate, (id, bytes), &ids);
-                // Of one that has gone meanwhile it is not known where it was.
-                let here = |id| self.neighbours.iter().find(|neighbour| neighbour.id == id);
-                if let Some((from, steps)) = said.and_then(|(id, steps)| Some((*here(id)?, steps)))
-                {
-                    self.price.hear_again(from, steps, turn.env);
-                    turn.timers.clear(Timer::FirstPrice);
-                    let own = self.relay.steps(turn.env.now());
-                    self.price.follow(own, turn.env);
-                    let line = self.price.heard(own, turn.env.mono).line;
-                    self.messenger.on_line_heard(turn, line);
-                    self.publisher().judge_again(turn);
-                }
-            }
-            Input::ArchiveMissing(ids) => self.relay.on_archive_missing(&ids),
-            Input::Command { id, command } => {
-                // A relay has no identity and stores nothing: there is nobody it could act for.
-                let reply = match turn.settings.role {
-                    NodeRole::Relay => Err(CommandError::Relay),
-                    NodeRole::Messenger => {
-                        self.messenger.carry_out(turn, self.relay.pool(), command)
-                    }
-                };
-                // The changes are durable before the reply: a command that was answered must
-                // survive a crash.
-                turn.settle();
-                turn.effect(Effect::Reply { id, reply });
-            }
-            Input::Tick => self.on_tick(turn),
-        }
-    }
-
-    /// The neighbours changed.
-    fn on_neighbours(&mut self, turn: &mut Turn<'_, '_>, neighbours: Vec<Neighbour>) {
-        let before = core::mem::replace(self.neighbours, neighbours);
-        let (was, is) = (ids(&before), ids(self.neighbours));
-        self.catch_up.keep_serving(turn, self.neighbours);
-        self.catch_up.on_neighbours(turn, self.relay.pool(), &was, &is);
-        self.price.set_neighbours(is.iter().copied());
-        if self.neighbours.is_empty() {
-            turn.timers.clear(Timer::FirstPrice);
-        } else if before.is_empty() {
-            self.messenger.spread(turn);
-            // What is sent before a price is known pays the floor, and a busy network ignores it.
-            if turn.settings.sync != SyncMode::Off && !self.price.is_known(turn.env.mono) {
-                turn.timers.set(Timer::FirstPrice, turn.env.mono.plus(FIRST_PRICE));
-            }
-        }
-    }
-
-    fn on_tick(&mut self, turn: &mut Turn<'_, '_>) {
-        self.relay.drain_queue(turn, self.messenger);
-        // A node that was never restored has no sweep set yet.
-        if !turn.timers.is_set(Timer::Sweep) {
-            turn.timers.set(Timer::Sweep, turn.env.mono.plus(SWEEP_EVERY));
-        }
-        while let Some(timer) = turn.timers.pop(turn.env.mono) {
-            let pool = self.relay.pool();
-            match timer {
-                Timer::Junk => publisher::on_junk_due(turn),
-                Timer::Sweep => {
-                    self.relay.sweep(turn.env);
-                    self.price.follow(self.relay.steps(turn.env.now()), turn.env);
-                    self.publisher().judge_again(turn);
-                    self.messenger.sweep(turn);
-                    turn.timers.set(Timer::Sweep, turn.env.mono.plus(SWEEP_EVERY));
-                }
-                Timer::SyncAfterJoin => {
-                    self.catch_up.on_join_due(turn, pool, &ids(self.neighbours));
-                }
-                Timer::Sync => self.catch_up.on_due(turn, pool, &ids(self.neighbours)),
-                Timer::SyncNext => self.catch_up.on_next_due(turn, pool),
-                Timer::Steps => self.catch_up.on_steps_due(turn, &ids(self.neighbours)),
-                // Nobody said a price: one's own will do. The end of this turn sends what waits.
-                Timer::FirstPrice => {}
-                Timer::Requests => self.messenger.roster.store_requests(turn),
-                Timer::Contact(timer, contact) => self.messenger.on_timer(turn, contact, timer),
-            }
-        }
-    }
-
-    /// The end of every turn with an input: begins the next envelope of ours, and has the archive
-    /// discard what left the pool.
-    fn finish(&mut self, turn: &mut Turn<'_, '_>) {
-        // Without a neighbour nothing is encrypted: what an envelope says is decided as late as it
-        // can be, and no lifetime runs while nobody could carry it.
-        if !self.neighbours.is_empty() && !turn.timers.is_set(Timer::FirstPrice) {
-            self.publisher().drive(turn);
-        }
-        self.messenger.tell_held_back(turn);
-        self.relay.flush_evictions(turn);
-    }
-
-    fn publisher(&mut self) -> Publisher<'_> {
-        Publisher { relay: self.relay, messenger: self.messenger, price: self.price }
-    }
-
-    /// The steps to say to a neighbour: what is asked here, if there is room for what the network
-    /// holds; what was heard, if this node has less and so is full of what others have room for.
-    fn said_to(&self, turn: &Turn<'_, '_>, asking: NeighbourId) -> SaidSteps {
-        let own = self.relay.steps(turn.env.now());
-        if turn.settings.pool.places >= RELAY_POOL.places {
-            return own;
-        }
-        self.price.said_to(asking, own, turn.env.mono)
-    }
-}
-
-fn ids(neighbours: &[Neighbour]) -> Vec<NeighbourId> {
-    neighbours.iter().map(|neighbour| neighbour.id).collect()
 }
 
 /// Whether a node sends junk.
@@ -412,22 +223,59 @@ pub struct NodeStatus {
     pub validation: ValidationStats,
 }
 
-/// How long a node with a neighbour waits to hear a price before it sends. A guess: a session of
-/// catching up answers within a second, and a neighbour that does not speak it is not waited for
-/// longer.
-const FIRST_PRICE: Millis = Millis::from_secs(5);
+impl NodeStatus {
+    /// The figures of both halves of a node.
+    #[must_use]
+    pub fn of(carrier: &Carrier, agent: &UserAgent) -> Self {
+        let (price_wait, turn_wait) = agent.held_back();
+        let (settings, pool) = (carrier.settings(), carrier.pool());
+        Self {
+            peers: carrier.peers(),
+            pool_places: pool.used(),
+            pool_count: pool.count(),
+            pool_bounds: settings.pool,
+            floor_bits: settings.floor.bits(),
+            room: Share::ALL.map(|share| pool.room(share)),
+            line: *carrier.line(),
+            asked: carrier.last_paid(),
+            mining_tries: agent.mining_tries(),
+            queued: agent.unsent(),
+            price_wait,
+            turn_wait,
+            cover: Cover::of(carrier),
+            clock: carrier.skew(),
+            caught_up: carrier.fetched(),
+            validation: carrier.stats(),
+        }
+    }
+}
 
-/// Ten minutes: everything expires at whole hours, so sweeping more often finds little.
-const SWEEP_EVERY: Millis = Millis::from_secs(600);
+impl Cover {
+    /// Whether junk is sent, and at the present price.
+    fn of(carrier: &Carrier) -> Self {
+        let settings = carrier.settings();
+        let asked = settings.lifetime.share().of(carrier.last_paid());
+        match settings.junk {
+            None => Self::Off,
+            Some(_) if asked > settings.highest_step => Self::Rests,
+            Some(_) => Self::Runs,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::envelope::{Draft, Floor, Lifetime, Topic, inspect};
-    use crate::engine::id::{SyncRequestId, SyncResponseId};
+    use crate::engine::command::Command;
+    use crate::engine::crypto::keys::{Identity, PublicKey};
+    use crate::engine::envelope::{Acceptance, Draft, Floor, Lifetime, Topic, inspect};
+    use crate::engine::id::{CommandId, Neighbour, NeighbourId, SyncRequestId, SyncResponseId};
+    use crate::engine::session::{Offer, WINDOW};
+    use crate::engine::settings::NodeRole;
     use crate::engine::sync::{ResponseBody, SyncRequest, SyncResponse, append_envelope};
     use crate::engine::testing::mutate::{Reading, each_slow_case};
     use crate::engine::testing::rng::{NOW, SeededRng};
+    use crate::engine::turn::Effect;
 
     /// Has a node take in an input; what it asks neighbours then.
     fn take_in(node: &mut Node, seeded: &mut SeededRng, input: Input) -> Vec<SyncRequestId> {
@@ -438,6 +286,103 @@ mod tests {
             Output::Commit(_) | Output::AuditNonce(_) | Output::Effect(_) => None,
         });
         asked.collect()
+    }
+
+    /// Settings under which nothing is refused for want of room in the line.
+    fn wide() -> NodeSettings {
+        let line = core::num::NonZeroU32::new(1_000_000).unwrap();
+        NodeSettings { line, ..NodeSettings::new(NodeRole::Messenger, Floor::new(0)) }
+    }
+
+    /// The command that makes an identity.
+    fn create_identity() -> Input {
+        let command = Command::CreateIdentity { name: "ann".to_owned() };
+        Input::Command { id: CommandId(1), command }
+    }
+
+    fn key(events: Vec<Event>) -> PublicKey {
+        let key = events.into_iter().find_map(|event| match event {
+            Event::Identity(view) => Some(view.key),
+            _ => None,
+        });
+        key.unwrap()
+    }
+
+    fn wrap(topic: Topic, body: Vec<u8>) -> Vec<u8> {
+        let draft = Draft::new(NOW, Lifetime::Day, topic, body).unwrap();
+        draft.mine(&Floor::new(0), 0).unwrap().1
+    }
+
+    /// A stranger's offer to the holder of this key.
+    fn offer(seeded: &mut SeededRng, to: &PublicKey) -> Vec<u8> {
+        let stranger = Identity::generate(&mut seeded.turn());
+        let sealed =
+            Offer::new(&mut seeded.turn(), &stranger, to, WINDOW).0.seal(&mut seeded.turn());
+        wrap(sealed.topic, sealed.body)
+    }
+
+    fn gossip(bytes: Vec<u8>) -> Input {
+        let id = inspect(&bytes, &Floor::new(0)).unwrap();
+        Input::Gossip { from: NeighbourId(1), id, bytes }
+    }
+
+    #[test]
+    fn a_turn_gives_all_its_verdicts_before_anything_is_opened() {
+        let (mut node, mut seeded) = (Node::new(wide()), SeededRng::new(3));
+        drop(take_in(&mut node, &mut seeded, create_identity()));
+        let key = key(node.snapshot());
+        drop(take_in(&mut node, &mut seeded, Input::Peers(vec![Neighbour::alone(NeighbourId(1))])));
+        for _ in 0..8 {
+            let bytes = offer(&mut seeded, &key);
+            drop(take_in(&mut node, &mut seeded, gossip(bytes)));
+        }
+        node.handle(&mut seeded.turn(), Input::Tick);
+        let outputs: Vec<Output> = core::iter::from_fn(|| node.poll_output()).collect();
+        let is_verdict =
+            |output: &Output| matches!(output, Output::Effect(Effect::ReportValidation { .. }));
+        let caused = |output: &&Output| {
+            matches!(output, Output::Commit(_) | Output::Effect(Effect::Event(Event::Request(_))))
+        };
+        assert_eq!(outputs.iter().filter(caused).count(), 16, "each was opened");
+        let verdicts = outputs.iter().take_while(|output| is_verdict(output)).count();
+        assert_eq!(verdicts, 8, "verdicts come first");
+    }
+
+    #[test]
+    fn a_carrier_waits_for_nobody_and_what_it_had_no_room_to_hand_over_is_found_in_the_pool() {
+        let (mut carrier, mut agent) = (Carrier::new(wide()), UserAgent::new(wide()));
+        let mut seeded = SeededRng::new(4);
+        agent.handle(&mut seeded.turn(), &mut carrier, create_identity());
+        while agent.poll_output().is_some() {}
+        let key = key(agent.snapshot());
+        // More than wait at most, and nobody takes any. The last is for us.
+        let others =
+            (0..5_000_u64).map(|number| wrap(Topic([7; 4]), number.to_le_bytes().to_vec()));
+        let all: Vec<Vec<u8>> = others.chain([offer(&mut seeded, &key)]).collect();
+        let mut accepted = 0;
+        for bytes in all {
+            for input in [gossip(bytes), Input::Tick] {
+                carrier.handle(&mut seeded.turn(), input);
+                accepted += core::iter::from_fn(|| carrier.poll_output())
+                    .filter(|output| {
+                        let accept = Acceptance::Accept;
+                        matches!(output, Output::Effect(Effect::ReportValidation { acceptance, .. })
+                            if *acceptance == accept)
+                    })
+                    .count();
+            }
+        }
+        assert_eq!(accepted, 5_001);
+        // By and by, with commands in between.
+        let mut turns = 1;
+        while agent.gather(&mut seeded.turn(), &mut carrier) == Progress::MoreWaits {
+            while agent.poll_output().is_some() {}
+            turns += 1;
+        }
+        while agent.poll_output().is_some() {}
+        assert!(turns > 100, "{turns}");
+        let is_request = |event: &Event| matches!(event, Event::Request(_));
+        assert_eq!(agent.snapshot().iter().filter(|event| is_request(event)).count(), 1);
     }
 
     #[test]

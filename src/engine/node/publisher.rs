@@ -1,7 +1,7 @@
 //! The way from job to publish, top to bottom: encrypt, store, search for work, check by our own
 //! gate, publish.
 //!
-//! Every envelope pays exactly what is asked of its life at the moment ([`AskingPrice`]): when its
+//! Every envelope pays exactly what is asked of its life at the moment (`price::AskingPrice`): when its
 //! search begins, and once more when it is published, if the price rose meanwhile. What may not
 //! cost so much is set aside and looked at again after hours, drawn each time; nothing of it is
 //! encrypted until then. What waited so leaves one by one, minutes apart ([`one_by_one`]): all who
@@ -18,14 +18,14 @@
 //! The waiting jobs and the envelope on its way are in the turn's outbox; [`Publisher`] is the way
 //! through it.
 
+use crate::engine::carrier::Carriage;
 use crate::engine::conversation::{Budget, Need, Stay};
 use crate::engine::env::Millis;
 use crate::engine::envelope::{CheckedEnvelope, Draft, EnvelopeId, Lifetime, WorkNonce, check};
 use crate::engine::id::{ContactId, OutgoingId};
+use crate::engine::price::Step;
 use crate::engine::price::asking::{LOOK_AGAIN, one_by_one};
-use crate::engine::price::{AskingPrice, Step};
 use crate::engine::record::{EnvelopePurpose, OutgoingRecord, Record, RecordKey};
-use crate::engine::relay::Relay;
 use crate::engine::session::junk;
 use crate::engine::turn::{
     Aside, ContactJob, ContactTimer, Effect, InFlight, Job, Leave, PublishStage, Timer, Turn,
@@ -33,11 +33,10 @@ use crate::engine::turn::{
 
 use super::messenger::Messenger;
 
-/// The way of an envelope of ours to the flood, with the gate and the conversations it passes.
+/// The way of an envelope of ours to the flood, with the conversations it passes and the carrier.
 pub(super) struct Publisher<'n> {
-    pub(super) relay: &'n mut Relay,
     pub(super) messenger: &'n mut Messenger,
-    pub(super) price: &'n mut AskingPrice,
+    pub(super) carriage: &'n mut dyn Carriage,
 }
 
 impl Publisher<'_> {
@@ -106,17 +105,15 @@ impl Publisher<'_> {
 
     /// The step that is asked of this lifetime now.
     fn asked(&mut self, turn: &Turn<'_, '_>, lifetime: Lifetime) -> Step {
-        self.price.follow(self.relay.steps(turn.env.now()), turn.env);
-        self.price.pay(lifetime.share(), turn.env.mono)
+        lifetime.share().of(self.carriage.market(turn.env).paid)
     }
 
     /// How long an envelope may be expected to be held that pays what is asked, or does not. If
     /// neighbours say that their lines ask the most there is, these may have nothing left for what
     /// shows that, too.
     #[expect(clippy::fn_params_excessive_bools, reason = "one flag, named where it is computed")]
-    fn stay(&self, turn: &Turn<'_, '_>, pays: bool) -> Stay {
-        let own = self.relay.steps(turn.env.now());
-        let is_line_full = self.price.heard(own, turn.env.mono).line == Step::MAX;
+    fn stay(&mut self, turn: &Turn<'_, '_>, pays: bool) -> Stay {
+        let is_line_full = self.carriage.market(turn.env).heard_line == Step::MAX;
         if pays && !is_line_full { Stay::Whole } else { Stay::NotForLong }
     }
 
@@ -144,13 +141,18 @@ impl Publisher<'_> {
 
     /// The step of a message that is sent again: one more than it was sent for last, if the line
     /// here asks more than that. Neighbours that say too little then keep nobody from being heard.
-    fn resend_step(&self, turn: &Turn<'_, '_>, job: Job, (asked, budget): (Step, Budget)) -> Step {
+    fn resend_step(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        job: Job,
+        (asked, budget): (Step, Budget),
+    ) -> Step {
         let Job::Contact(contact, ContactJob::Retransmit(id) | ContactJob::RetransmitNow(id)) = job
         else {
             return asked;
         };
         let Some(paid) = self.messenger.paid(contact, id) else { return asked };
-        if self.relay.steps(turn.env.now()).line <= paid {
+        if self.carriage.market(turn.env).own_line <= paid {
             return asked;
         }
         asked.max(paid.above().min(budget.highest))
@@ -209,8 +211,7 @@ impl Publisher<'_> {
         }
         // Into the pool first: what the flood brings back is then a duplicate, as for everybody who
         // forwarded it.
-        self.relay.admit_own(turn, checked);
-        self.relay.count_published();
+        self.carriage.admit_own(turn.env, checked);
         turn.effect(Effect::Publish { id, bytes });
         // With what is noted of it, below: what has to go out again is encrypted afresh.
         stored.into_iter().for_each(|key| turn.erase(key));

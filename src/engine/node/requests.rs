@@ -355,7 +355,7 @@ mod tests {
         stage.hand(first, &FLOOR);
         assert!(stage.commits.is_empty());
         // A lock, or a kill: what was not stored is gone.
-        stage.node.messenger.roster.requests = Requests::default();
+        stage.node.agent.messenger.roster.requests = Requests::default();
         stage.pass(SECOND);
         assert!(stage.commits.is_empty() && stage.told.is_empty());
         stage.hand(second, &FLOOR);
@@ -390,7 +390,7 @@ mod tests {
     fn whoever_gives_way_is_not_remembered_and_may_come_again_with_more_work() {
         let mut stage = Stage::new();
         let me = stage.identity("nightjar");
-        stage.node.messenger.roster.requests.kept.most = 3;
+        stage.node.agent.messenger.roster.requests.kept.most = 3;
         let friend = stage.stranger(&me);
         let (first, again) = (stage.sealed(&friend), stage.sealed(&friend));
         stage.hand(first, &FLOOR);

@@ -1,10 +1,11 @@
 //! The gate that every envelope passes: check, queue, admit, verdict (`proto/README.md`, "What a
 //! carrier does").
 //!
-//! A relay ends here: nothing on this path decrypts, stores or knows a contact, and the verdict is
-//! reported before a messenger tries to open the envelope. A refused envelope changes nothing but
-//! counters and the memory of ids.
+//! Nothing on this path decrypts, stores or knows a contact. What was let through is put into the
+//! [`inbox`], after the verdicts, for a messenger's user agent; a relay ends here. A refused
+//! envelope changes nothing but counters and the memory of ids.
 
+mod inbox;
 pub mod pool;
 mod ranking;
 pub mod validation_queue;
@@ -21,6 +22,9 @@ use crate::engine::turn::{Effect, Turn};
 use pool::{BodyStorage, Pool};
 use validation_queue::{Enqueued, ValidationQueue};
 
+use inbox::Inbox;
+pub(in crate::engine) use inbox::{Overflow, Passed};
+
 /// An envelope is advertised only after a settle time of a minute: by then the flood has been
 /// everywhere, and that somebody holds it says nothing of where it came from.
 pub(in crate::engine) const SETTLE_TIME: Millis = Millis::from_secs(60);
@@ -34,6 +38,7 @@ pub(in crate::engine) struct Relay {
     pool: Pool,
     queue: ValidationQueue<NeighbourId>,
     line: Line,
+    inbox: Inbox,
     stats: ValidationStats,
 }
 
@@ -63,24 +68,13 @@ pub(in crate::engine) enum Source {
     Sync,
 }
 
-/// A machine that sees the envelopes the gate let through, after the verdict.
-pub(in crate::engine) trait Recipient {
-    /// Takes an envelope that was let through; it may be one that is not held for want of room.
-    fn receive(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        pool: &Pool,
-        checked: &CheckedEnvelope,
-        source: Source,
-    );
-}
-
 impl Relay {
     pub(in crate::engine) fn new(settings: &NodeSettings) -> Self {
         Self {
             pool: Pool::new(settings.pool, settings.floor, settings.body_storage()),
             queue: ValidationQueue::new(validation_queue::CAPACITY),
             line: Line::new(settings.line, Millis(0)),
+            inbox: Inbox::default(),
             stats: ValidationStats::default(),
         }
     }
@@ -97,6 +91,11 @@ impl Relay {
     /// The line.
     pub(in crate::engine) const fn line(&self) -> &Line {
         &self.line
+    }
+
+    /// What was let through and waits for the user agent.
+    pub(in crate::engine) const fn inbox(&mut self) -> &mut Inbox {
+        &mut self.inbox
     }
 
     /// What its own room and line ask of senders.
@@ -140,25 +139,24 @@ impl Relay {
         }
     }
 
-    /// Takes a batch from the queue, highest priority first.
-    pub(in crate::engine) fn drain_queue(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        recipient: &mut impl Recipient,
-    ) {
+    /// Takes a batch from the queue, highest priority first: all verdicts, and then what else is done
+    /// with the envelopes. The archive is on a disk, which would hold the verdicts up.
+    pub(in crate::engine) fn drain_queue(&mut self, turn: &mut Turn<'_, '_>) {
         if self.line.is_calm(turn.env.mono) {
             self.pool.forget_unheard();
         }
+        let mut judged = Vec::new();
         for _ in 0..QUEUE_BATCH {
-            let Some((checked, from)) = self.queue.pop() else { return };
+            let Some((checked, from)) = self.queue.pop() else { break };
             let error = self.pass_on(turn, &checked);
-            // Before the envelope is handed on: no verdict, nor its time, may depend on whether the
-            // envelope is for us.
             match error {
                 Some(error) => self.reject(turn, from, checked.id(), error),
                 None => self.report_validation(turn, from, checked.id(), Acceptance::Accept),
             }
-            self.hand_on(turn, &checked, error, (Source::Gossip, recipient));
+            judged.push((checked, error));
+        }
+        for (checked, error) in judged {
+            self.hand_on(turn, checked, error, Source::Gossip);
         }
     }
 
@@ -196,7 +194,6 @@ impl Relay {
         &mut self,
         turn: &mut Turn<'_, '_>,
         bytes: &[u8],
-        recipient: &mut impl Recipient,
     ) -> Result<(), ValidationError> {
         let checked = check(bytes.to_vec(), turn.env.wall, &turn.settings.floor)
             .inspect_err(|error| self.count_off_time(*error))?;
@@ -204,7 +201,7 @@ impl Relay {
         // next session would bring it again.
         let (now, wall) = (turn.env.mono, turn.env.wall);
         let error = self.pool.admit_fetched(checked.clone(), wall, now).error();
-        self.hand_on(turn, &checked, error, (Source::Sync, recipient));
+        self.hand_on(turn, checked, error, Source::Sync);
         error.map_or(Ok(()), Err)
     }
 
@@ -268,23 +265,23 @@ impl Relay {
     }
 
     /// The steps after the gate, whichever way an envelope came: a relay's archive keeps it, a
-    /// messenger tries to open it.
+    /// messenger's user agent will try to open it.
     fn hand_on(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        checked: &CheckedEnvelope,
+        checked: CheckedEnvelope,
         error: Option<ValidationError>,
-        (source, recipient): (Source, &mut impl Recipient),
+        source: Source,
     ) {
         if error.is_none() {
-            self.archive(turn, checked);
+            self.archive(turn, &checked);
         }
         let acceptance = error.map_or(Acceptance::Accept, ValidationError::acceptance);
         match turn.settings.role {
             // Accepted includes refused for room: a full pool must not cost a messenger its own
             // messages. A duplicate was looked at when it came first.
             NodeRole::Messenger if acceptance == Acceptance::Accept => {
-                recipient.receive(turn, &self.pool, checked, source);
+                self.inbox.push(checked, source);
             }
             NodeRole::Messenger | NodeRole::Relay => {}
         }

@@ -7,8 +7,8 @@
 
 use crate::engine::id::{Neighbour, NeighbourId, SyncRequestId, SyncResponseId};
 use crate::engine::price::SaidSteps;
+use crate::engine::relay::Relay;
 use crate::engine::relay::pool::Pool;
-use crate::engine::relay::{Recipient, Relay};
 use crate::engine::settings::SyncMode;
 use crate::engine::turn::Turn;
 
@@ -104,15 +104,15 @@ impl CatchUp {
         self.server.on_request(turn, ours, from, bytes);
     }
 
-    /// The response to a request of ours; the envelopes in it go through the gate to `recipient`.
+    /// The response to a request of ours; the envelopes in it go through the gate.
     /// Returns who responded and the steps it said, unless these are no bytes of a response.
     pub(in crate::engine) fn on_response(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        gate: (&mut Relay, &mut impl Recipient),
+        relay: &mut Relay,
         response: (SyncRequestId, Option<Vec<u8>>),
         neighbours: &[NeighbourId],
     ) -> Option<(NeighbourId, SaidSteps)> {
-        self.client.on_response(turn, gate, response, neighbours)
+        self.client.on_response(turn, relay, response, neighbours)
     }
 }

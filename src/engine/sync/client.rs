@@ -9,7 +9,7 @@ use crate::engine::env::{Env, Millis};
 use crate::engine::id::{NeighbourId, SyncRequestId};
 use crate::engine::price::SaidSteps;
 use crate::engine::relay::pool::Pool;
-use crate::engine::relay::{Recipient, Relay, SETTLE_TIME};
+use crate::engine::relay::{Relay, SETTLE_TIME};
 use crate::engine::settings::SyncMode;
 use crate::engine::sync::wire::{self, MAX_MESSAGE, SyncRequest, SyncResponse};
 use crate::engine::sync::{
@@ -231,7 +231,7 @@ impl SyncClient {
     pub(super) fn on_response(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        (relay, recipient): (&mut Relay, &mut impl Recipient),
+        relay: &mut Relay,
         (id, bytes): (SyncRequestId, Option<Vec<u8>>),
         neighbours: &[NeighbourId],
     ) -> Option<(NeighbourId, SaidSteps)> {
@@ -250,7 +250,7 @@ impl SyncClient {
         let said = response.as_ref().ok().map(|response| (peer, response.steps));
         let next = response.and_then(|response| {
             let from = (peer, &mut session);
-            self.next_request(turn, (&mut *relay, recipient), from, response)
+            self.next_request(turn, &mut *relay, from, response)
         });
         match next {
             Ok(request) => self.send_request(turn, peer, session, request),
@@ -265,7 +265,7 @@ impl SyncClient {
     fn next_request(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        (relay, recipient): (&mut Relay, &mut impl Recipient),
+        relay: &mut Relay,
         (peer, session): (NeighbourId, &mut ClientSession),
         response: SyncResponse<'_>,
     ) -> Result<Vec<u8>, SessionEnd> {
@@ -280,7 +280,7 @@ impl SyncClient {
             ResponseBody::Envelopes(envelopes) => {
                 session.accept_envelopes()?;
                 for envelope in wire::envelopes(envelopes) {
-                    session.record(match relay.take_fetched(turn, envelope?, recipient) {
+                    session.record(match relay.take_fetched(turn, envelope?) {
                         Ok(()) => {
                             self.fetched += 1;
                             FetchResult::Fetched

@@ -7,6 +7,7 @@
 //!
 //! It decides nothing, and knows no machine.
 
+mod input;
 mod outbox;
 mod output;
 mod timers;
@@ -20,11 +21,12 @@ use crate::engine::record::{Change, EnvelopePurpose, Record, RecordKey};
 use crate::engine::session::TopicIndex;
 use crate::engine::settings::NodeSettings;
 
+pub use input::Input;
 pub(in crate::engine) use outbox::{Aside, ContactJob, InFlight, Job, Leave, Outbox, PublishStage};
 pub use output::{Effect, Output};
 pub(in crate::engine) use timers::{ContactTimer, Timer, Timers};
 
-/// The state that all machines of a node share and keep between turns.
+/// The state that all machines of a carrier, or of a user agent, share and keep between turns.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Workspace {
     /// The timers of all machines.

@@ -38,7 +38,7 @@ pub enum Effect {
         /// Pass it on, drop it, or drop it and count it against the carrier.
         acceptance: Acceptance,
     },
-    /// Search for work. Comes back as [`crate::engine::node::input::Input::Mined`].
+    /// Search for work. Comes back as [`super::Input::Mined`].
     StartMining(MiningJob),
     /// Stop searching: the envelope is not wanted any more.
     StopMining(OutgoingId),
@@ -50,7 +50,7 @@ pub enum Effect {
         bytes: Vec<u8>,
     },
     /// Send a neighbour a request of catching up. Comes back as
-    /// [`crate::engine::node::input::Input::SyncResponse`].
+    /// [`super::Input::SyncResponse`].
     SyncRequest {
         /// The server.
         to: NeighbourId,
@@ -59,7 +59,7 @@ pub enum Effect {
         /// The request, in the bytes of [`crate::engine::sync`].
         bytes: Vec<u8>,
     },
-    /// The answer to an [`crate::engine::node::input::Input::SyncRequest`].
+    /// The answer to an [`super::Input::SyncRequest`].
     SyncResponse {
         /// The request's id.
         id: SyncResponseId,
@@ -68,7 +68,7 @@ pub enum Effect {
         /// Envelopes to append to it from the archive, each by
         /// [`crate::engine::sync::append_envelope`]; none unless the node has one. An envelope that
         /// the archive lacks is left out and reported by
-        /// [`crate::engine::node::input::Input::ArchiveMissing`].
+        /// [`super::Input::ArchiveMissing`].
         stored: Vec<EnvelopeId>,
     },
     /// A neighbour broke the rules while we caught up with it: count it as a rejected envelope.
@@ -82,7 +82,7 @@ pub enum Effect {
     },
     /// Discard these envelopes from the archive.
     Discard(Vec<EnvelopeId>),
-    /// The answer to an [`crate::engine::node::input::Input::Command`].
+    /// The answer to an [`super::Input::Command`].
     Reply {
         /// The command's id.
         id: CommandId,

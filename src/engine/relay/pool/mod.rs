@@ -369,7 +369,13 @@ impl Pool {
     /// The canonical encoding of an envelope that is held here and not in an archive.
     #[must_use]
     pub fn get(&self, id: &EnvelopeId) -> Option<&[u8]> {
-        self.entry(id)?.1.body.as_deref().map(CheckedEnvelope::bytes)
+        self.checked(id).map(CheckedEnvelope::bytes)
+    }
+
+    /// An envelope that is held here and not in an archive.
+    #[must_use]
+    pub fn checked(&self, id: &EnvelopeId) -> Option<&CheckedEnvelope> {
+        self.entry(id)?.1.body.as_deref()
     }
 
     /// How large an envelope is, in bytes, if it is held and is not expired without tolerance.
