@@ -68,7 +68,7 @@
 //!   └───────────┬───────────────▲───────────┘    │ crashes; one seed   │
 //!         Input │               │ Output         └────┬───────────▲────┘
 //!   ┌───────────▼───────────────┴───── engine ────────▼───────────┴────┐
-//!   │  node:  relay (gate, queue, pool) · sync · conversations · outbox│
+//!   │  carrier: gate, queue, pool, price, sync │ user agent: contacts  │
 //!   └──────────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -85,12 +85,14 @@
 //! | what happens | where |
 //! |---|---|
 //! | a gossipsub message; one that every node refuses alike ends here, before its id is remembered | `shell::net` |
-//! | `Input::Gossip` | `shell::runtime` |
+//! | `Input::Gossip` | `shell::runtime`: `network` |
 //! | decode; then life and grid, work, and time: `CheckedEnvelope`, or a `ValidationError` | [`engine::envelope::check()`] |
 //! | wait, highest priority first | [`engine::relay::validation_queue`] |
 //! | what shows less than the line asks is ignored | [`engine::price::line`], [`engine::relay`] |
 //! | hold what shows what its share of the room asks; a full share lets the lowest go for far better | [`engine::relay::pool`], [`engine::price::room`] |
 //! | `Effect::ReportValidation`; a relay's line ends here | [`engine::relay`] |
+//! | wait for the user agent, in another queue | [`engine::relay`]: `inbox` |
+//! | taken at a regular time, on another thread | `shell::runtime`, [`engine::node::UserAgent`] |
 //! | route it by the topic of a session, else try it as an offer: a stranger's waits as a request in `engine::node::roster` | `engine::node::messenger` |
 //! | decrypt, on a copy of the session | [`engine::session`] |
 //! | read its number, put it in order, acknowledge it | [`engine::conversation`]: `receive`, `receive_window` |
@@ -112,7 +114,7 @@
 //! | ask what it costs now, or wait; date it; `Effect::StartMining` | `engine::node::publisher`, [`engine::price::asking`] |
 //! | search; `Input::Mined` | `shell::miner` |
 //! | our own gate: check and admit as if it came from outside | `engine::node::publisher` |
-//! | `Effect::Publish` | `shell::runtime` |
+//! | `Effect::Publish`, to the network's thread | `shell::runtime` |
 //! | gossipsub | `shell::net` |
 //!
 //! The copy that comes back from the flood is a duplicate like any other. Junk (`--junk`) joins the
@@ -120,15 +122,16 @@
 //!
 //! # Rooms of the engine
 //!
-//! A [`Node`](engine::node::Node) only routes. It lends a turn (time, entropy, ordered changes,
-//! events and effects, and the outbox of envelopes and jobs: [`engine::turn`]) to machines that own
-//! their state:
+//! A [`Node`](engine::node::Node) only routes, and so do its halves. They lend a turn (time, entropy,
+//! ordered changes, events and effects, and the outbox of envelopes and jobs: [`engine::turn`]) to
+//! machines that own their state:
 //!
 //! | room | owns | knows nothing of |
 //! |---|---|---|
 //! | [`engine::shares`] | who gives way when all of some places are taken | what the places are for |
 //! | [`engine::relay`] | the gate: it refuses what `check`, the queue or the pool refuses, and reports each verdict | contacts, sessions |
 //! | [`engine::sync`] | catching up, as client and as server | contacts, sessions |
+//! | [`engine::carrier`] | the half that the network sees: relay, catching up, price, neighbours | all of the other half |
 //! | [`engine::conversation`] | one contact: its sessions, windows, receipts, trust | other contacts, the pool, neighbours |
 //! | `engine::node::messenger` | all conversations, and the routing to them | the inside of a conversation |
 //! | `engine::node::roster` | our identities; strangers' offers, as requests until a person accepts or declines one; the replay cache | contacts |
@@ -205,6 +208,9 @@
 //! - **A relay is a node without an identity**: its gate hands nothing on to a messenger, and every
 //!   command is refused. It stores nothing on disk, unless it was asked to be an
 //!   archive of the flood.
+//! - **Nothing that can be read delays the network.** The carrier and libp2p have a thread of their own.
+//!   What is let through waits in a queue of a bounded length, and the user agent looks there at
+//!   regular times, on a thread that gives way; if the queue was full it looks through the pool.
 //! - **No client delays the node.** A call is answered into a place that is kept free for it, an
 //!   event goes into a log of a bounded length, and a stream is a place in that log: a client that
 //!   does not read learns what it missed. Clients wait in tasks of their own.
@@ -223,8 +229,8 @@
 //!
 //! # Where building departed from the design
 //!
-//! - The loop is `shell::runtime`, apart from `shell::durable_node`, which is one turn and what
-//!   makes it durable. A command that needs no network starts the same runtime without one.
+//! - The loops are in `shell::runtime`, apart from `shell::durable_node`, which is one turn of the user
+//!   agent and what makes it durable. A command that needs no network starts the same runtime without one.
 //! - [`engine::relay::validation_queue`] stands between the flood and the pool, so that under load
 //!   the envelopes of the highest priority go first and a flood of cheap ones waits behind them.
 //! - A node without the room of a relay says to a neighbour what it heard from *others*: two such

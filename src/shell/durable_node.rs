@@ -1,6 +1,7 @@
-//! An engine with its store: the changes of a turn are durable before its effects are handed out.
+//! A user agent with its store: the changes of a turn are durable before its effects are handed out.
 //!
-//! The runtime drives it, with a network or without one.
+//! The runtime drives it, with a network or without one. The carrier beside it is driven by the
+//! network's thread and waits for none of this.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -9,24 +10,25 @@ use std::path::Path;
 use data_encoding::HEXLOWER;
 
 use super::os::clock::{Clock, OsEntropy, wall};
+use super::shared_carrier::SharedCarrier;
 use super::store::{Store, StoreError};
+use crate::engine::carrier::Carrier;
 use crate::engine::env::{Env, Millis};
-use crate::engine::envelope::ValidationError;
-use crate::engine::node::Node;
-use crate::engine::node::input::Input;
+use crate::engine::node::{NodeStatus, Progress, UserAgent};
 use crate::engine::secret::opaque_debug;
 use crate::engine::settings::NodeSettings;
-use crate::engine::turn::{Effect, Output};
+use crate::engine::turn::{Effect, Input, Output};
 
-/// An engine, its store and its clock.
+/// A user agent, its store, its clock, and the carrier of its node.
 pub struct DurableNode {
-    node: Node,
+    agent: UserAgent,
+    carrier: SharedCarrier,
     store: Store,
     clock: Clock,
     ledger: Option<File>,
 }
 
-opaque_debug!(struct DurableNode { node, store, clock, ledger });
+opaque_debug!(struct DurableNode { agent, carrier, store, clock, ledger });
 
 impl DurableNode {
     /// Restores a node from its store.
@@ -35,11 +37,12 @@ impl DurableNode {
     /// When the store cannot be read.
     pub fn open(settings: NodeSettings, store: Store) -> Result<Self, StoreError> {
         let clock = Clock::start();
-        let mut node = Node::new(settings);
+        let carrier = SharedCarrier::new(Carrier::new(settings));
+        let mut agent = UserAgent::new(settings);
         let mut entropy = OsEntropy;
         let mut env = Env::new(clock.mono(), wall(), &mut entropy);
-        node.restore(&mut env, store.load()?);
-        Ok(Self { node, store, clock, ledger: None })
+        agent.restore(&mut env, store.load()?);
+        Ok(Self { agent, carrier, store, clock, ledger: None })
     }
 
     /// Appends the fingerprint of every (key, nonce) pair to a file, in hex; debug builds alone
@@ -52,12 +55,20 @@ impl DurableNode {
         Ok(())
     }
 
-    /// One turn of the engine. Take every effect with [`DurableNode::next_effect`] before the next
-    /// one.
+    /// One turn of the user agent. Take every effect with [`DurableNode::next_effect`] before the
+    /// next one.
     pub fn turn(&mut self, input: Input) {
         let mut entropy = OsEntropy;
         let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
-        self.node.handle(&mut env, input);
+        self.agent.handle(&mut env, &mut self.carrier, input);
+    }
+
+    /// Takes what the carrier hands over, and opens some of it. Take every effect with
+    /// [`DurableNode::next_effect`] before the next turn.
+    pub fn gather(&mut self) -> Progress {
+        let mut entropy = OsEntropy;
+        let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
+        self.agent.gather(&mut env, &mut self.carrier)
     }
 
     /// The next effect to carry out; the changes before it are durable.
@@ -65,7 +76,7 @@ impl DurableNode {
     /// # Errors
     /// When something could not be made durable. The engine is ahead of the store then: carry out nothing more and end.
     pub fn next_effect(&mut self) -> Result<Option<Effect>, StoreError> {
-        while let Some(output) = self.node.poll_output() {
+        while let Some(output) = self.agent.poll_output() {
             match output {
                 // The one place where "stored before sent" holds: no effect is handed out before
                 // the commits in front of it.
@@ -75,22 +86,6 @@ impl DurableNode {
             }
         }
         Ok(None)
-    }
-
-    /// Hands the engine an envelope that the archive kept over a restart. Take every effect with
-    /// [`DurableNode::next_effect`] before the next turn.
-    ///
-    /// # Errors
-    /// Why the engine does not hold it.
-    pub fn readmit(&mut self, bytes: Vec<u8>) -> Result<(), ValidationError> {
-        let mut entropy = OsEntropy;
-        let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
-        self.node.readmit(&mut env, bytes)
-    }
-
-    /// Has the engine let go of every envelope: the archive is read once more from its beginning.
-    pub fn release_all(&mut self) {
-        self.node.release_all();
     }
 
     /// Makes the changes of restoring durable. Call once, before the first turn.
@@ -105,7 +100,7 @@ impl DurableNode {
     /// When [`Input::Tick`] is due, if it is.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        self.node.deadline()
+        self.agent.deadline()
     }
 
     /// The monotonic clock of this node.
@@ -114,10 +109,21 @@ impl DurableNode {
         &self.clock
     }
 
-    /// The engine.
+    /// The user agent.
     #[must_use]
-    pub const fn node(&self) -> &Node {
-        &self.node
+    pub const fn agent(&self) -> &UserAgent {
+        &self.agent
+    }
+
+    /// The carrier.
+    pub(in crate::shell) const fn carrier(&self) -> &SharedCarrier {
+        &self.carrier
+    }
+
+    /// The figures of both halves.
+    #[must_use]
+    pub fn status(&self) -> NodeStatus {
+        NodeStatus::of(&self.carrier.lock(), &self.agent)
     }
 
     /// The store, for data the engine has no part in: history, read marks, remembered peers.

@@ -25,6 +25,7 @@ pub mod net;
 pub mod os;
 mod rpc;
 pub mod runtime;
+mod shared_carrier;
 pub mod store;
 mod text;
 pub mod ui;

@@ -154,13 +154,6 @@ impl Node {
         self.carrier.steps(now)
     }
 
-    /// Whether a neighbour there is said within the hour what is asked; else what is paid follows from
-    /// this node's own room and line, and from what was heard before.
-    #[must_use]
-    pub fn hears_price(&self, now: Millis) -> bool {
-        self.carrier.hears_price(now)
-    }
-
     /// The pool, read-only.
     #[must_use]
     pub const fn pool(&self) -> &Pool {

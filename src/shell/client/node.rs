@@ -99,7 +99,7 @@ impl OwnNode {
         let mut task = JoinSet::new();
         task.spawn(async move {
             let running = async {
-                let result = runtime.run(stopped).await;
+                let result = runtime.run_apart(stopped).await;
                 ended.send_replace(Some(Runtime::why_ended(&result)));
                 result
             };

@@ -1,5 +1,6 @@
 //! The operating system: its clock and random generator, signals, the data directory, free memory, a
-//! passphrase, what it answers in words, and the exit code of the process.
+//! passphrase, what it answers in words, the priority of a thread, and the
+//! exit code of the process.
 
 pub mod clock;
 pub mod data_dir;
@@ -8,4 +9,5 @@ pub mod exit_code;
 pub mod io_words;
 pub mod memory;
 pub mod passphrase;
+pub(in crate::shell) mod priority;
 pub(in crate::shell) mod signals;

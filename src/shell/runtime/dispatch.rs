@@ -86,7 +86,7 @@ impl Answer for Dispatcher<'_> {
     fn status(&mut self, _: Status) -> Answered<StatusReport> {
         self.0.tell_network();
         let network = self.0.state.borrow().network.as_ref().clone();
-        let (online, persistence) = (self.0.net.is_some(), self.0.persistence());
+        let (online, persistence) = (self.0.is_online, self.0.persistence());
         // The clients are counted where they come in.
         Ok(StatusReport { network, online, persistence, clients: 0 })
     }
@@ -268,7 +268,7 @@ impl Answer for Dispatcher<'_> {
         let what =
             RefusedCommand { text: Some(&text), ..refused("the message was not sent", &name) };
         let Reply::Message(id) = command(self.0, say, what)? else { return Err(odd_reply()) };
-        let status = self.0.durable.node().status();
+        let status = self.0.durable.status();
         let charge = Charge::new(ENVELOPE_SIZE, call.life.share());
         let asked = call.life.share().of(status.asked);
         let tries = charge.tries(Floor::new(status.floor_bits), asked);

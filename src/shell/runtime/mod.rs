@@ -1,5 +1,10 @@
-//! The runtime: one task with one `select!` that feeds the engine its inputs and carries out its
-//! effects, with a network or without one.
+//! The runtime: the two drivers of a node, each on a thread of its own.
+//!
+//! `network` drives the carrier by what neighbours send; all that they can see of this node comes from
+//! there. [`Runtime`] is the other: one task with one `select!` that drives the user agent and the
+//! store by what clients ask, by timers, and by what the carrier let through. It looks for that at
+//! regular times, so that the time at which it opens an envelope does not follow from when one came,
+//! and gives way to the network's thread where there are few processors.
 //!
 //! Clients ask it through a [`NodeHandle`], one call after the other, and hear from it through its
 //! log of events ([`super::event_log`]). It waits for none of them: an answer goes into a place that
@@ -7,61 +12,62 @@
 
 mod dispatch;
 mod handle;
+mod network;
 mod reached;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::api::calls::{AnyCall, AnyReply};
 use super::api::{
-    self, ArchiveStatus, CoverStatus, Directory, Event, EventKind, FillStatus, LineStatus,
-    MessageChange, MiningStatus, NetworkStatus, Persistence, PriceSource, PriceStatus, StepsStatus,
-    WaitingStatus,
+    self, CoverStatus, Directory, Event, EventKind, FillStatus, LineStatus, MessageChange,
+    MiningStatus, NetworkStatus, Persistence, PriceSource, PriceStatus, StepsStatus, WaitingStatus,
 };
 use super::archive::{
-    Archive, ArchiveError, ArchiveFault, ArchiveLabel, ArchiveScan, Claimant, Disposition, Naming,
-    Unfit,
+    Archive, ArchiveError, ArchiveLabel, ArchiveScan, Claimant, Disposition, Naming, Unfit,
 };
 use super::durable_node::DurableNode;
 use super::event_log::{EventLog, NodeState};
 use super::failure::{Failure, FailureCode, FailureText};
 use super::miner::Miner;
-use super::net::{Net, NetError, NetEvent, NetSettings, PublishOutcome};
-use super::os::clock::{OsEntropy, wall};
+use super::net::{NetError, NetSettings};
+use super::os::clock::{Clock, OsEntropy, wall};
+use super::os::priority::give_way;
+use super::shared_carrier::SharedCarrier;
 use super::store::{Store, StoreError, StoreMode};
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::conversation::HeldBackTotals;
-use crate::engine::env::{Entropy as _, Millis};
+use crate::engine::env::{Entropy as _, Env, Millis};
 use crate::engine::envelope::{EnvelopeId, ValidationError};
 use crate::engine::event as engine;
 use crate::engine::id::{CommandId, IdentityId};
-use crate::engine::node::Cover;
-use crate::engine::node::input::Input;
+use crate::engine::node::{Cover, Progress};
 use crate::engine::price::{Room, SaidSteps, Step};
 use crate::engine::relay::pool::PLACE;
 use crate::engine::secret::opaque_debug;
 use crate::engine::settings::NodeSettings;
-use crate::engine::sync;
-use crate::engine::turn::Effect;
+use crate::engine::turn::{Effect, Input, Output};
 use crate::shell::os::io_words::io_words;
 
 pub(in crate::shell) use handle::{NodeHandle, NodeSession};
 
+use network::{NetworkParts, NetworkThread, Report};
 use reached::ReachedAddresses;
 
 /// A node with its store and, if it joins one, its network.
 pub(in crate::shell) struct Runtime {
     durable: DurableNode,
+    /// Until the network's thread has it.
     archive: Option<Archive>,
-    net: Option<Net>,
+    thread: NetworkThread,
+    is_online: bool,
     miner: Miner,
     network: String,
     /// Without our transport key, which is another one after a restart: the addresses stay good.
     listening: Vec<String>,
-    seconds: Interval,
     calls: mpsc::Receiver<NodeCall>,
     log: EventLog,
     /// The identity that speaks where none is named, if one was chosen.
@@ -72,7 +78,7 @@ pub(in crate::shell) struct Runtime {
     is_stale: bool,
     /// The reply to the command of this turn.
     reply: Option<Result<Reply, CommandError>>,
-    since_tick: u32,
+    progress: Progress,
     reached: ReachedAddresses,
     commands: u64,
     course: Course,
@@ -80,8 +86,8 @@ pub(in crate::shell) struct Runtime {
 }
 
 opaque_debug!(struct Runtime {
-    durable, archive, net, miner, network, listening, seconds, calls, log, chosen, directory, state,
-    is_stale, reply, since_tick, reached, commands, course, handle,
+    durable, archive, thread, is_online, miner, network, listening, calls, log, chosen, directory,
+    state, is_stale, reply, progress, reached, commands, course, handle,
 });
 
 /// Whether a client asked for the end of the node.
@@ -112,6 +118,9 @@ pub enum RuntimeError {
     /// The archive could not be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// There is no thread to be had for the network, or it ended.
+    #[error("the network has no thread: {}", io_words(.0))]
+    Thread(std::io::Error),
 }
 
 impl From<RuntimeError> for Failure {
@@ -120,6 +129,7 @@ impl From<RuntimeError> for Failure {
             RuntimeError::Store(error) => error.into(),
             RuntimeError::Net(error) => error.into(),
             RuntimeError::Archive(error) => error.into(),
+            RuntimeError::Thread(error) => error.into(),
             RuntimeError::Ledger(error) => {
                 let text = FailureText {
                     what: "the record of sent envelopes was not written",
@@ -167,39 +177,33 @@ pub enum ArchiveHistory {
     Outdated,
 }
 
-/// Has the engine of a node take over the envelopes of an archive.
-struct ArchiveReader<'n> {
-    durable: &'n mut DurableNode,
+/// Has the carrier of a node take over the envelopes of an archive.
+struct ArchiveReader {
+    clock: Clock,
+    carrier: SharedCarrier,
     taken: TakenBack,
     /// Those that were held until better ones pushed them out.
     left: Vec<EnvelopeId>,
-    failed: Option<StoreError>,
 }
 
-impl ArchiveReader<'_> {
-    /// Takes the effects of an envelope that was handed back: others may have to make room for it.
-    fn discarded(&mut self) -> Result<(), StoreError> {
-        while let Some(effect) = self.durable.next_effect()? {
-            if let Effect::Discard(ids) = effect {
+impl Claimant for ArchiveReader {
+    fn claim(&mut self, _: EnvelopeId, bytes: Vec<u8>) -> Disposition {
+        let mut entropy = OsEntropy;
+        let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
+        let mut carrier = self.carrier.lock();
+        let readmitted = carrier.readmit(&mut env, bytes);
+        // Others may have to make room for it.
+        while let Some(output) = carrier.poll_output() {
+            if let Output::Effect(Effect::Discard(ids)) = output {
                 self.left.extend(ids);
             }
         }
-        Ok(())
-    }
-}
-
-impl Claimant for ArchiveReader<'_> {
-    fn claim(&mut self, _: EnvelopeId, bytes: Vec<u8>) -> Disposition {
-        let readmitted = self.durable.readmit(bytes);
-        // After each one, because the outputs of a turn must be taken before the next turn.
-        let discarded = self.discarded();
-        self.failed = self.failed.take().or(discarded.err());
         self.taken.count(readmitted)
     }
 
     fn begin_again(&mut self) {
         // Not all that came before the damage was found need come again.
-        self.durable.release_all();
+        self.carrier.lock().release_all();
         self.taken = TakenBack::default();
         self.left.clear();
     }
@@ -282,13 +286,15 @@ impl Runtime {
             durable.keep_ledger(path.as_ref())?;
         }
         let network = net.as_ref().map(|net| net.network.to_string()).unwrap_or_default();
-        let net = net.map(|net| join(net, &node, &mut durable)).transpose()?;
-        let mut seconds = interval(Duration::from_secs(1));
-        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut miner = Miner::default();
-        if net.is_some() {
-            miner.measure();
-        }
+        let is_online = net.is_some();
+        let settings = net.map(|net| NetSettings { floor_bits: node.floor.bits(), ..net });
+        let known = durable.store().peers()?;
+        let thread = NetworkThread::start(NetworkParts {
+            settings,
+            known: known.iter().filter_map(|address| address.parse().ok()).collect(),
+            carrier: durable.carrier().clone(),
+            clock: *durable.clock(),
+        })?;
         let mut name = [0; 8];
         OsEntropy.fill(&mut name);
         let log = EventLog::new(u64::from_le_bytes(name));
@@ -301,11 +307,11 @@ impl Runtime {
         let mut runtime = Self {
             durable,
             archive: None,
-            net,
-            miner,
+            thread,
+            is_online,
+            miner: Miner::default(),
             network,
             listening: Vec::new(),
-            seconds,
             calls,
             log,
             chosen,
@@ -313,7 +319,7 @@ impl Runtime {
             state,
             is_stale: true,
             reply: None,
-            since_tick: 0,
+            progress: Progress::Done,
             reached: ReachedAddresses::default(),
             commands: 0,
             course: Course::GoesOn,
@@ -333,13 +339,11 @@ impl Runtime {
         &mut self,
         mut archive: Archive,
     ) -> Result<ArchiveRecovery, RuntimeError> {
+        let (clock, carrier) = (*self.durable.clock(), self.durable.carrier().clone());
         let (taken, left) = (TakenBack::default(), Vec::new());
-        let mut reader = ArchiveReader { durable: &mut self.durable, taken, left, failed: None };
+        let mut reader = ArchiveReader { clock, carrier, taken, left };
         let found = archive.take_over(&mut reader)?;
-        let ArchiveReader { mut taken, left, failed, durable: _ } = reader;
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
+        let ArchiveReader { mut taken, left, clock: _, carrier: _ } = reader;
         taken.push_out(left.len() as u64);
         let naming = archive.begin(taken.unfit())?;
         archive.discard(&left);
@@ -358,7 +362,7 @@ impl Runtime {
     /// Takes what the store has into the directory.
     fn fill_directory(&mut self) -> Result<(), StoreError> {
         let unread = self.durable.store().messages().unread()?;
-        for event in self.durable.node().snapshot() {
+        for event in self.durable.agent().snapshot() {
             for event in self.translate(event) {
                 self.directory.apply(&event);
             }
@@ -382,6 +386,7 @@ impl Runtime {
             let reached = self.reached.take_all();
             ended = self.remember(&reached).map_err(Failure::from);
         }
+        self.thread.end().await;
         let why = Self::why_ended(&ended);
         self.log.end(why.clone());
         self.publish_state();
@@ -393,25 +398,48 @@ impl Runtime {
         ended
     }
 
+    /// The same on a thread of its own, which gives way to the network's where there are few
+    /// processors.
+    ///
+    /// # Errors
+    /// As for [`Self::run`], and when there is no thread to be had.
+    pub(in crate::shell) async fn run_apart(
+        self,
+        stop: watch::Receiver<()>,
+    ) -> Result<(), Failure> {
+        let (over, ended) = oneshot::channel();
+        let on_thread = move || {
+            give_way();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let result = match runtime {
+                Ok(runtime) => runtime.block_on(self.run(stop)),
+                Err(error) => Err(error.into()),
+            };
+            // Whoever waited may be gone.
+            drop(over.send(result));
+        };
+        std::thread::Builder::new().name("user agent".to_owned()).spawn(on_thread)?;
+        ended.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
+    }
+
     /// What clients hear of the end of a node.
     pub(in crate::shell) fn why_ended(ended: &Result<(), Failure>) -> Failure {
         ended.clone().err().unwrap_or_else(stopping)
     }
 
     async fn serve(&mut self, mut stop: watch::Receiver<()>) -> Result<(), Failure> {
+        if self.is_online {
+            self.miner.measure();
+        }
+        self.thread.begin(self.archive.take());
+        let mut seconds = interval(Duration::from_secs(1));
+        let mut gatherings = interval(GATHER_EVERY);
+        for times in [&mut seconds, &mut gatherings] {
+            times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
         while self.course == Course::GoesOn {
             if self.is_stale {
                 self.publish_state();
-            }
-            if let Some(lost) = self.lost() {
-                self.turn(Input::ArchiveMissing(lost))?;
-                continue;
-            }
-            // A steady stream of envelopes would keep the select from ever coming to the timers,
-            // which stand below it.
-            if self.since_tick >= EVENTS_A_TICK {
-                self.tick()?;
-                continue;
             }
             let due = self.durable.deadline().map(|at| self.durable.clock().moment(at));
             tokio::select! {
@@ -421,9 +449,12 @@ impl Runtime {
                 (outgoing, nonce) = self.miner.next() => {
                     self.turn(Input::Mined { outgoing, nonce })?;
                 }
-                event = next_event(&mut self.net) => self.on_net(event)?,
-                () = sleep_until(due) => self.tick()?,
-                _ = self.seconds.tick() => self.on_second()?,
+                report = self.thread.report() => self.on_report(report)?,
+                () = sleep_until(due) => self.turn(Input::Tick)?,
+                // What could not be opened in one turn.
+                () = std::future::ready(()), if self.progress == Progress::MoreWaits => self.gather()?,
+                _ = gatherings.tick() => self.gather()?,
+                _ = seconds.tick() => self.on_second()?,
             }
         }
         Ok(())
@@ -562,14 +593,14 @@ impl Runtime {
         }]
     }
 
-    fn tick(&mut self) -> Result<(), RuntimeError> {
-        self.since_tick = 0;
-        self.turn(Input::Tick)
-    }
-
     fn turn(&mut self, input: Input) -> Result<(), RuntimeError> {
         tracing::trace!(?input);
         self.durable.turn(input);
+        self.carry_out()
+    }
+
+    fn gather(&mut self) -> Result<(), RuntimeError> {
+        self.progress = self.durable.gather();
         self.carry_out()
     }
 
@@ -577,71 +608,28 @@ impl Runtime {
         while let Some(effect) = self.durable.next_effect()? {
             tracing::trace!(?effect);
             match effect {
-                Effect::ReportValidation { from, id, acceptance } => {
-                    if let Some(net) = &mut self.net {
-                        net.report_validation(from, id, acceptance);
-                    }
-                }
                 Effect::StartMining(job) => self.miner.start(job),
                 Effect::StopMining(outgoing) => self.miner.stop(outgoing),
-                Effect::Publish { id: _, bytes } => self.publish(bytes),
-                Effect::SyncRequest { to, id, bytes } => {
-                    if let Some(net) = &mut self.net {
-                        net.sync_request(to, id, bytes);
-                    }
-                }
-                Effect::SyncResponse { id, mut bytes, stored } => {
-                    self.append_stored(&mut bytes, &stored);
-                    if let Some(net) = &mut self.net {
-                        net.sync_respond(id, bytes);
-                    }
-                }
-                Effect::Penalize(neighbour) => {
-                    if let Some(net) = &mut self.net {
-                        net.penalize(neighbour);
-                    }
-                }
-                Effect::Archive { id, bytes } => {
-                    if let Some(archive) = &mut self.archive {
-                        archive.keep(id, &bytes);
-                    }
-                }
-                Effect::Discard(ids) => {
-                    if let Some(archive) = &mut self.archive {
-                        archive.discard(&ids);
-                    }
-                }
+                Effect::Publish { id: _, bytes } => self.thread.publish(bytes),
                 Effect::Reply { id: _, reply } => self.reply = Some(reply),
                 Effect::Event(event) => {
                     for event in self.translate(event) {
                         self.emit(event);
                     }
                 }
+                // Those of the carrier.
+                Effect::ReportValidation { .. }
+                | Effect::SyncRequest { .. }
+                | Effect::SyncResponse { .. }
+                | Effect::Penalize(_)
+                | Effect::Archive { .. }
+                | Effect::Discard(_) => {}
             }
         }
         Ok(())
     }
 
-    /// Appends envelopes of the archive to a response. One that is not there is left out, and
-    /// reported to the engine before its next turn.
-    fn append_stored(&mut self, response: &mut Vec<u8>, stored: &[EnvelopeId]) {
-        let Some(archive) = &mut self.archive else { return };
-        for id in stored {
-            if let Some(envelope) = archive.get(id) {
-                sync::append_envelope(response, &envelope);
-            }
-        }
-    }
-
-    /// Envelopes that the archive does not have although the engine counts on it.
-    fn lost(&mut self) -> Option<Vec<EnvelopeId>> {
-        self.archive.as_mut().map(Archive::take_lost).filter(|lost| !lost.is_empty())
-    }
-
     fn on_second(&mut self) -> Result<(), RuntimeError> {
-        if let Some(archive) = &mut self.archive {
-            archive.beat();
-        }
         let reached = self.reached.take_due();
         self.remember(&reached)?;
         self.tell_network();
@@ -655,38 +643,12 @@ impl Runtime {
         Ok(())
     }
 
-    fn publish(&mut self, bytes: Vec<u8>) {
-        let Some(net) = &mut self.net else { return };
-        match net.publish(bytes) {
-            PublishOutcome::Sent | PublishOutcome::Known => {}
-            // No error: the engine sends the message again until it is acknowledged, and the
-            // network reports its neighbours itself.
-            PublishOutcome::NoPeers => tracing::debug!("no peer to publish an envelope to"),
-            PublishOutcome::Congested => tracing::warn!("the send queues of all peers are full"),
-            PublishOutcome::TooLong => {
-                tracing::error!("an envelope of ours is too long to publish")
-            }
-        }
-    }
-
-    fn on_net(&mut self, event: NetEvent) -> Result<(), RuntimeError> {
-        match event {
-            NetEvent::Engine(input) => {
-                // Counted towards the next forced tick: a busy network must not keep the engine
-                // from its timers.
-                self.since_tick += 1;
-                return self.turn(input);
-            }
-            NetEvent::Reached(address) => {
-                // Remembered only once it was reached, and dialled again after a restart.
-                self.reached.add(address.to_string());
-            }
-            NetEvent::Listening(address) => self.listening.push(address.to_string()),
-            NetEvent::ListenFailed(_) => tracing::warn!("a listener has closed"),
-            NetEvent::DialFailed { address: _, kind } => tracing::info!("a dial failed: {kind}"),
-            NetEvent::Disconnected { from: _, why } => {
-                tracing::info!("disconnected from a peer: {why:?}")
-            }
+    fn on_report(&mut self, report: Option<Report>) -> Result<(), RuntimeError> {
+        match report {
+            // Remembered only once it was reached, and dialled again after a restart.
+            Some(Report::Reached(address)) => self.reached.add(address),
+            Some(Report::Listening(address)) => self.listening.push(address),
+            None => return Err(RuntimeError::Thread(std::io::Error::other("it ended"))),
         }
         Ok(())
     }
@@ -699,11 +661,10 @@ impl Runtime {
         if let Some(mining) = &mut now.mining {
             mining.hashes_per_second = now.rate;
         }
-        now.archive = self.archive.as_ref().map(|archive| ArchiveStatus {
-            bytes: archive.bytes(),
-            missed: archive.missed(),
-            trouble: archive.trouble().map(|fault| ArchiveFault::words(fault).to_owned()),
-        });
+        now.archive = match &self.archive {
+            Some(archive) => Some(network::status_of(archive)),
+            None => self.thread.archive(),
+        };
         self.state.send_if_modified(|state| {
             let changed = *state.network != now;
             if changed {
@@ -721,22 +682,6 @@ impl Runtime {
     }
 }
 
-/// Joins the network of these settings, and the peers that were reached before.
-fn join(
-    mut net: NetSettings,
-    node: &NodeSettings,
-    durable: &mut DurableNode,
-) -> Result<Net, RuntimeError> {
-    net.floor_bits = node.floor.bits();
-    let mut net = Net::new(net)?;
-    for address in durable.store().peers()? {
-        if let Ok(address) = address.parse() {
-            net.add_peer(address);
-        }
-    }
-    Ok(net)
-}
-
 fn held_back(totals: HeldBackTotals) -> WaitingStatus {
     let HeldBackTotals { messages, retries, requests, answers } = totals;
     WaitingStatus { messages, retries, requests, answers }
@@ -744,10 +689,12 @@ fn held_back(totals: HeldBackTotals) -> WaitingStatus {
 
 /// The figures that the engine has.
 fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
-    let status = durable.node().status();
-    let settings = durable.node().settings();
-    let now = durable.clock().mono();
-    let SaidSteps { shares, line, hops: _ } = durable.node().steps((now, wall()));
+    let (status, now) = (durable.status(), durable.clock().mono());
+    let carrier = durable.carrier().lock();
+    let settings = *carrier.settings();
+    let SaidSteps { shares, line, hops: _ } = carrier.steps((now, wall()));
+    let is_heard = carrier.hears_price(now);
+    drop(carrier);
     let [six_hours, day, week] = shares.map(Step::get);
     let steps = StepsStatus { six_hours, day, week, line: line.get() };
     let [six_hours, day, week] = status.asked.map(Step::get);
@@ -758,7 +705,6 @@ fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
         blocks_per_second: status.line.rate().get(),
         percent_left: status.line.percent_left(now),
     };
-    let is_heard = durable.node().hears_price(now);
     NetworkStatus {
         ready: status.peers > 0,
         peers: status.peers,
@@ -791,13 +737,6 @@ fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
     }
 }
 
-async fn next_event(net: &mut Option<Net>) -> NetEvent {
-    match net {
-        Some(net) => net.next().await,
-        None => std::future::pending().await,
-    }
-}
-
 /// The node stops because somebody asked it to.
 fn stopping() -> Failure {
     let text = FailureText {
@@ -821,9 +760,9 @@ fn per_minute(mean: Millis) -> f64 {
     60_000.0 / mean.0.max(1) as f64
 }
 
-/// Inputs of the network between two forced ticks; as many envelopes are queued before the highest
-/// rated of them are looked at.
-const EVENTS_A_TICK: u32 = 64;
+/// The time between two looks for envelopes to open: regular, whatever came. A quarter of a second is
+/// soon enough for a person.
+const GATHER_EVERY: Duration = Duration::from_millis(250);
 
 /// Calls that wait for the node at once; further callers wait for their turn.
 const CALLS_WAITING: usize = 64;
@@ -841,11 +780,11 @@ mod tests {
 
     use super::*;
     use crate::engine::env::{Seconds, UnixSeconds};
-    use crate::engine::envelope::{Envelope, Floor, Topic, WorkNonce, inspect};
+    use crate::engine::envelope::{Envelope, EnvelopeId, Floor, Topic, WorkNonce, inspect};
     use crate::engine::relay::pool::BodyStorage;
     use crate::engine::settings::NodeRole;
     use crate::shell::archive::ArchiveOverflow;
-    use crate::shell::net::NetworkName;
+    use crate::shell::net::{Multiaddr, Net, NetEvent, NetworkName, Transport};
 
     const FLOOR: Floor = Floor::new(4);
 
@@ -873,6 +812,43 @@ mod tests {
             ..NodeSettings::new(NodeRole::Relay, FLOOR)
         };
         Runtime::start(settings, None, Store::in_memory().unwrap()).unwrap()
+    }
+
+    /// In a network of its own, at a place in memory.
+    fn at(place: &Multiaddr) -> NetSettings {
+        let mut settings = NetSettings::new("stopped".parse().unwrap(), FLOOR.bits());
+        settings.transport = Transport::Memory;
+        settings.peers = vec![place.clone()];
+        settings
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_messenger_whose_user_agent_is_stopped_for_good_passes_the_flood_on() {
+        let place: Multiaddr = "/memory/700077".parse().unwrap();
+        let settings = NodeSettings::new(NodeRole::Messenger, FLOOR);
+        let net = NetSettings { listen: vec![place.clone()], peers: Vec::new(), ..at(&place) };
+        let mut messenger =
+            Runtime::start(settings, Some(net), Store::in_memory().unwrap()).unwrap();
+        // The network moves; opening, the store and the clients never do.
+        messenger.thread.begin(None);
+        let (mut one, mut two) = (Net::new(at(&place)).unwrap(), Net::new(at(&place)).unwrap());
+        let (id, bytes) = ending_in(14);
+        let mut attempts = interval(Duration::from_millis(100));
+        let passed_on = async {
+            loop {
+                tokio::select! {
+                    event = two.next() => match event {
+                        NetEvent::Engine(Input::Gossip { id: heard, .. }) => return heard,
+                        _ => {}
+                    },
+                    event = one.next() => drop(event),
+                    // It has an effect once a neighbour takes it.
+                    _ = attempts.tick() => drop(one.publish(bytes.clone())),
+                }
+            }
+        };
+        let heard = tokio::time::timeout(Duration::from_secs(60), passed_on).await;
+        assert_eq!(heard.expect("it was passed on"), id);
     }
 
     #[tokio::test]
