@@ -31,6 +31,7 @@ mod rejoining;
 mod restored;
 mod states;
 #[path = "../support/statistics.rs"]
+#[expect(dead_code, reason = "times are compared by a command of its own")]
 mod statistics;
 #[path = "../support/town.rs"]
 mod town;
