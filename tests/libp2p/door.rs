@@ -19,14 +19,14 @@ use crate::world::{DEADLINE, TOPIC, accept, drive, envelope, in_time, meet, sett
 /// An address that is not the one that everything else here comes from.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 9, 0, 1);
 
-fn internet() -> NetSettings {
+pub(crate) fn internet() -> NetSettings {
     let mut settings = settings();
     settings.transport = Transport::Internet;
     settings
 }
 
 /// A node with these settings that listens at a TCP and a QUIC port, and both.
-async fn listening(mut settings: NetSettings) -> (Net, Multiaddr, Multiaddr) {
+pub(crate) async fn listening(mut settings: NetSettings) -> (Net, Multiaddr, Multiaddr) {
     let at = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
     settings.listen = at.map(|text| text.parse().expect("an address")).to_vec();
     let mut nets = [Net::new(settings).expect("a node")];
@@ -52,7 +52,7 @@ fn newcomer(at: &Multiaddr) -> Net {
 }
 
 /// Drives the first node and a newcomer until that has a neighbour.
-async fn gets_in(net: &mut Net, at: &Multiaddr) -> Net {
+pub(crate) async fn gets_in(net: &mut Net, at: &Multiaddr) -> Net {
     let mut newcomer = newcomer(at);
     in_time("the newcomer to get in", async {
         while newcomer.peers() == 0 {
@@ -67,7 +67,7 @@ async fn gets_in(net: &mut Net, at: &Multiaddr) -> Net {
 }
 
 /// Drives a node for as long as this takes.
-async fn beside<T>(net: &mut Net, what: &str, wait: impl Future<Output = T>) -> T {
+pub(crate) async fn beside<T>(net: &mut Net, what: &str, wait: impl Future<Output = T>) -> T {
     in_time(what, async {
         let mut wait = pin!(wait);
         loop {

@@ -11,11 +11,14 @@
 
 mod agreement;
 #[path = "../support/attacker.rs"]
+#[expect(dead_code, reason = "the attacks are those of several tests")]
 mod attacker;
 mod cutting;
 mod door;
 mod exchanges;
 mod faults;
+#[path = "../support/first_datagrams.rs"]
+mod first_datagrams;
 mod flood;
 #[path = "../support/forward.rs"]
 mod forward;
@@ -26,6 +29,7 @@ mod links;
 mod noise;
 #[path = "../support/one_node.rs"]
 mod one_node;
+mod quic;
 mod rejoining;
 mod rogue;
 mod throughput;

@@ -52,6 +52,29 @@ fn a_relay_reports_its_addresses_and_number_of_neighbours_to_programs() {
 }
 
 #[test]
+fn no_keys_of_a_link_go_to_a_file_whatever_the_environment_says() {
+    let network = Network::new();
+    let (home, other) = (Home::new(), Home::new());
+    let keys = home.path("keys");
+    let start = |home: &Home, more: &[&str]| {
+        let mut command = home.bare(&["relay", "run", "--json"]);
+        command.args(["--listen", "/ip4/127.0.0.1/udp/0/quic-v1"]).args(more);
+        command.args(network.flags()).env("SSLKEYLOGFILE", &keys);
+        Running::start(command, &home.path("errors"), None)
+    };
+    let relay = start(&home, &[]);
+    let address = relay.wait_for_json("its address", |line| {
+        (line["type"] == "listening").then(|| line["address"].as_str().unwrap_or("").to_owned())
+    });
+    let other = start(&other, &["--peer", &address]);
+    relay.wait_for_neighbour();
+    other.wait_for_neighbour();
+    // rustls opens the file for whoever may want it.
+    assert_eq!(fs::read_to_string(&keys).unwrap_or_default(), "");
+    assert_eq!((relay.end("TERM"), other.end("TERM")), (Some(0), Some(0)));
+}
+
+#[test]
 fn a_relay_tells_programs_its_room_and_why_and_how_busy_it_is() {
     let network = Network::new();
     for (more, place, places, line) in [

@@ -10,7 +10,7 @@ use libp2p::core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version};
 use libp2p::request_response::{Behaviour, Codec, Config, ProtocolSupport};
 use libp2p::swarm::{self, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, Transport as _};
-use libp2p::{core::transport::MemoryTransport, identity, noise, tcp, yamux};
+use libp2p::{core::transport::MemoryTransport, identity, noise, quic, tcp, yamux};
 use sha3::{Digest as _, Keccak256};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use undertone::engine::envelope::{Envelope, EnvelopeId, Floor, inspect};
@@ -34,28 +34,40 @@ pub(crate) struct Attacker {
 impl Attacker {
     /// Dials the node at this address under a fresh key, and joins this topic there.
     pub(crate) fn new(node: &Multiaddr, topic: &str) -> Self {
-        Self::with(node, topic, Ear::Open)
+        Self::joining(node, topic, Ear::Open)
     }
 
     /// As [`Self::new`], and reads nothing of what the node writes on its gossip stream.
     pub(crate) fn deaf(node: &Multiaddr, topic: &str) -> Self {
-        Self::with(node, topic, Ear::Deaf)
+        Self::joining(node, topic, Ear::Deaf)
     }
 
     /// As [`Self::new`], and ends each stream on which the node begins to write gossip.
     pub(crate) fn hanging_up(node: &Multiaddr, topic: &str) -> Self {
-        Self::with(node, topic, Ear::HangsUp)
+        Self::joining(node, topic, Ear::HangsUp)
     }
 
     /// As [`Self::new`], and keeps what the node writes on its gossip stream for [`Self::hear`].
     pub(crate) fn listening(node: &Multiaddr, topic: &str) -> Self {
-        Self::with(node, topic, Ear::Keeps)
+        Self::joining(node, topic, Ear::Keeps)
     }
 
-    fn with(node: &Multiaddr, topic: &str, ear: Ear) -> Self {
+    /// Dials the node at this address under a fresh key, to write on a stream of ping what
+    /// [`Self::flow`] says, and read nothing.
+    pub(crate) fn pinging(node: &Multiaddr) -> Self {
+        Self::with(node, "/ipfs/ping/1.0.0", Ear::Deaf)
+    }
+
+    fn joining(node: &Multiaddr, topic: &str, ear: Ear) -> Self {
+        let attacker = Self::with(node, "/meshsub/1.1.0", ear);
+        attacker.send(&[Part::Join(topic.to_owned())]);
+        attacker
+    }
+
+    fn with(node: &Multiaddr, protocol: &'static str, ear: Ear) -> Self {
         let (hears, heard) = mpsc::channel(FRAMES);
         let key = identity::Keypair::generate_ed25519();
-        let protocols = [(StreamProtocol::new("/meshsub/1.1.0"), ProtocolSupport::Full)];
+        let protocols = [(StreamProtocol::new(protocol), ProtocolSupport::Full)];
         let config = Config::default().with_request_timeout(EVER);
         let gossip = Behaviour::with_codec(Frames { ear, hears }, protocols, config);
         let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(EVER);
@@ -63,9 +75,7 @@ impl Attacker {
         let mut swarm = Swarm::new(transport, gossip, key.public().to_peer_id(), config);
         swarm.dial(node.clone()).expect("a dial");
         let (frames, unopened) = mpsc::channel(FRAMES);
-        let attacker = Self { swarm, frames, unopened: Some(unopened), heard };
-        attacker.send(&[Part::Join(topic.to_owned())]);
-        attacker
+        Self { swarm, frames, unopened: Some(unopened), heard }
     }
 
     /// Writes one frame with all these parts.
@@ -91,12 +101,26 @@ impl Attacker {
         assert!(!matches!(sent, Err(TrySendError::Full(_))), "frames wait that nobody writes");
     }
 
+    /// Writes these bytes again and again, as they are, until the node closes the connection.
+    pub(crate) async fn flow(&mut self, bytes: Vec<u8>) {
+        let frames = self.frames.clone();
+        let flow = async { while frames.send(bytes.clone()).await.is_ok() {} };
+        // The stream may end first, and then the connection does.
+        tokio::select! {
+            () = self.parted() => {}
+            () = async { flow.await; core::future::pending().await } => {}
+        }
+    }
+
     /// Goes on until the node closes the connection.
     pub(crate) async fn parted(&mut self) {
         loop {
             match self.swarm.select_next_some().await {
                 SwarmEvent::ConnectionEstablished { peer_id, .. } => self.open(peer_id),
-                SwarmEvent::ConnectionClosed { .. } => return,
+                SwarmEvent::ConnectionClosed { .. }
+                | SwarmEvent::OutgoingConnectionError { .. } => {
+                    return;
+                }
                 _ => {}
             }
         }
@@ -135,23 +159,27 @@ pub(crate) fn named(bytes: &[u8]) -> EnvelopeId {
     EnvelopeId::of(bytes).expect("an envelope")
 }
 
-/// Over memory and over TCP: the address says which.
+/// Over memory, TCP and libp2p's own QUIC: the address says which.
 fn transport(key: &identity::Keypair) -> Boxed<(PeerId, StreamMuxerBox)> {
     let noise = || noise::Config::new(key).expect("noise");
     let memory = MemoryTransport::default()
         .upgrade(Version::V1)
         .authenticate(noise())
-        .multiplex(yamux::Config::default());
+        .multiplex(yamux::Config::default())
+        .boxed();
     let tcp = tcp::tokio::Transport::default()
         .upgrade(Version::V1)
         .authenticate(noise())
-        .multiplex(yamux::Config::default());
+        .multiplex(yamux::Config::default())
+        .boxed();
+    let quic = quic::tokio::Transport::new(quic::Config::new(key))
+        .map(|(peer, link), _| (peer, StreamMuxerBox::new(link)))
+        .boxed();
     memory
         .or_transport(tcp)
-        .map(|either, _| match either {
-            futures::future::Either::Left((peer, link)) => (peer, StreamMuxerBox::new(link)),
-            futures::future::Either::Right((peer, link)) => (peer, StreamMuxerBox::new(link)),
-        })
+        .map(|either, _| either.into_inner())
+        .or_transport(quic)
+        .map(|either, _| either.into_inner())
         .boxed()
 }
 

@@ -8,7 +8,7 @@ use core::net::{Ipv4Addr, SocketAddr};
 use std::io;
 
 use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 use undertone::shell::net::Multiaddr;
 
@@ -37,6 +37,32 @@ impl Forward {
             }
         });
         let at = format!("/ip4/127.0.0.1/tcp/{port}").parse().expect("an address");
+        Self { at, _tasks: tasks }
+    }
+
+    /// The same over UDP, for one who dials.
+    pub(crate) async fn quic(from: Ipv4Addr, to: SocketAddr) -> Self {
+        let near = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let port = near.local_addr().expect("its address").port();
+        let far = UdpSocket::bind((from, 0)).await.expect("a port there");
+        far.connect(to).await.expect("a way there");
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let (mut there, mut back, mut dialler) = ([0; 2_048], [0; 2_048], None);
+            loop {
+                // What cannot be sent is lost, as on any network.
+                tokio::select! {
+                    Ok((length, who)) = near.recv_from(&mut there) => {
+                        dialler = Some(who);
+                        far.send(&there[..length]).await.ok();
+                    }
+                    Ok(length) = far.recv(&mut back) => if let Some(dialler) = dialler {
+                        near.send_to(&back[..length], dialler).await.ok();
+                    },
+                }
+            }
+        });
+        let at = format!("/ip4/127.0.0.1/udp/{port}/quic-v1").parse().expect("an address");
         Self { at, _tasks: tasks }
     }
 }

@@ -12,6 +12,9 @@ use crate::engine::id::{AddressPath, AddressRange};
 /// The ranges in a path of addresses: a network, one part of it, one address.
 pub(super) const PATH: usize = 3;
 
+/// In a path, the range that may be one person's: a street (IPv4 /24, IPv6 /64).
+pub(super) const STREET: usize = 1;
+
 /// Numbers the ranges that addresses are in, with a key of this process. Clones have the same key.
 #[derive(Clone)]
 pub(super) struct RangeNumbers(RandomState);

@@ -34,6 +34,7 @@ mod gossip_link;
 mod inbound;
 mod muxer;
 mod peers;
+mod quic;
 mod request_response;
 mod settings;
 mod sync_protocol;
@@ -224,7 +225,7 @@ impl Net {
         let names = ProtocolNames::new(&settings.network, settings.floor_bits);
         let ranges = RangeNumbers::new();
         let protocols = Protocols::new(&key, &names, ranges.clone(), &settings)?;
-        let links = transport::build_transport(settings.transport, &key, (&settings.pace).into())?;
+        let links = transport::build_transport(&settings, &key, ranges.clone())?;
         let links = DoorTransport::new(links, ranges.clone(), &settings.limits, &settings.pace);
         let config = swarm::Config::with_tokio_executor()
             // A peer that does not join is disconnected by `disconnect_overdue`, which says why.

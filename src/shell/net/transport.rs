@@ -16,39 +16,38 @@ use libp2p::{
     },
     dns, identity,
     multiaddr::Protocol,
-    noise, quic, tcp,
+    noise, tcp,
 };
 
 use super::NetError;
-use super::muxer::{Metered, Patience, WINDOW, Yamux};
-use super::settings::Transport;
+use super::address_range::RangeNumbers;
+use super::muxer::{Metered, Patience, Yamux};
+use super::quic::QuicTransport;
+use super::settings::{NetSettings, Transport};
 
 /// A transport that needs nothing more than to be given to a swarm.
 pub(super) type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
 
 /// Streams open at a time on one link: yamux counts those of both sides together and ends a link
-/// that has more, QUIC counts each side's. Gossip, ping and identify need two each, exchanges four
-/// (`NetLimits::exchanges_per_link`); every stream may hold [`WINDOW`] bytes of a peer's.
+/// that has more. Gossip, ping and identify need two each, exchanges four
+/// (`NetLimits::exchanges_per_link`); every stream may hold `muxer::WINDOW` bytes of a peer's.
 const STREAMS: usize = 16;
-
-/// The bytes a peer may send on all streams of a QUIC link before they are read: four full streams.
-/// The 64 QUIC links that there can be hold 64 MiB then, and one carries 5 MB a second at 200 ms.
-const QUIC_LINK: u32 = 1 << 20;
 
 const YAMUX: Yamux = Yamux { streams: STREAMS };
 
-/// The transport of this kind under the transport key `key`, each link under the rules of
+/// The transport that the settings name, under the transport key `key`, each link under the rules of
 /// [`muxer`](super::muxer).
 ///
 /// # Errors
 /// When noise or the system's name resolver cannot be set up.
 pub(super) fn build_transport(
-    transport: Transport,
+    settings: &NetSettings,
     key: &identity::Keypair,
-    patience: Patience,
+    ranges: RangeNumbers,
 ) -> Result<BoxedTransport, NetError> {
-    let links = match transport {
-        Transport::Internet => internet(key)?,
+    let patience = Patience::from(&settings.pace);
+    let links = match settings.transport {
+        Transport::Internet => internet(key, ranges)?,
         Transport::Memory => MemoryTransport::default()
             .upgrade(Version::V1)
             .authenticate(noise(key)?)
@@ -59,22 +58,14 @@ pub(super) fn build_transport(
 }
 
 /// TCP and QUIC, the latter with its own encryption, and names through the system's resolver.
-fn internet(key: &identity::Keypair) -> Result<BoxedTransport, NetError> {
+fn internet(key: &identity::Keypair, ranges: RangeNumbers) -> Result<BoxedTransport, NetError> {
     // Nagle's algorithm would hold small frames back for an acknowledgement.
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
         .upgrade(Version::V1)
         .authenticate(noise(key)?)
         .multiplex(YAMUX)
         .boxed();
-    let mut config = quic::Config::new(key);
-    // QUIC counts the streams of each side, yamux those of both together.
-    config.max_concurrent_stream_limit = u32::try_from(STREAMS).unwrap_or(u32::MAX);
-    // libp2p's own are 10 and 15 MB.
-    config.max_stream_data = u32::try_from(WINDOW).unwrap_or(u32::MAX);
-    config.max_connection_data = QUIC_LINK;
-    let quic = quic::tokio::Transport::new(config)
-        .map(|(peer, link), _| (peer, StreamMuxerBox::new(link)))
-        .boxed();
+    let quic = QuicTransport::new(key, ranges)?.boxed();
     // Around both, and not in each: names are looked up once, and only if an address has one.
     let both = OrTransport::new(quic, tcp).map(|either, _| either.into_inner()).boxed();
     dns::tokio::Transport::system(both)

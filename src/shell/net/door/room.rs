@@ -9,7 +9,7 @@ use libp2p::swarm::ConnectionId;
 use tokio::time::Instant;
 
 use crate::engine::shares::{Arrival, Placing, Shares};
-use crate::shell::net::address_range::PATH;
+use crate::shell::net::address_range::{PATH, STREET};
 
 /// The time for which an envelope that a neighbour brought makes it useful: in it what gossipsub
 /// counts of deliveries falls to a tenth (`behaviour`, P2).
@@ -22,10 +22,6 @@ const USEFUL_ONE_IN: usize = 2;
 /// Of so many places one is kept for whoever is in the flood for longest: honest neighbours in a
 /// quiet network bring nothing for hours.
 const LONG_ONE_IN: usize = 4;
-
-/// Of a range that may be one person's, by the number of its first bits in a path: a street (IPv4
-/// /24, IPv6 /64).
-const STREET: usize = 1;
 
 /// The established links of one kind that others opened.
 pub(super) struct LinkRoom {
