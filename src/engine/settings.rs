@@ -99,12 +99,12 @@ pub struct SyncPace {
 }
 
 impl SyncPace {
-    /// Five minutes, as store nodes of Waku do; a minute and a half, half a minute more than
-    /// envelopes take to settle; ten seconds, a guess; a minute: what is sent in a flood's first
+    /// Five minutes, as store nodes of Waku do; a hundred seconds, as envelopes take 65 to settle and a
+    /// server's set is up to 30 old; ten seconds, a guess; a minute: what is sent in a flood's first
     /// minute is not dear enough, and is sent again after that.
     pub const USUAL: Self = Self {
         every: Millis(300_000),
-        joining: Millis(90_000),
+        joining: Millis(100_000),
         newcomer: Millis(10_000),
         steps: Millis(60_000),
     };

@@ -26,6 +26,7 @@ impl Trace {
             Input::OffTime { expired, early } => expired ^ early ^ 0x5F00,
             Input::Mined { nonce, .. } => nonce.0,
             Input::Peers(peers) => peers.len() as u64 ^ 0xA5,
+            Input::Resumed => 0x6000,
             Input::SyncRequest { id, .. } => id.0 ^ 0x5C00,
             Input::SyncResponse { id, .. } => id.0 ^ 0x5D00,
             Input::ArchiveMissing(ids) => ids.len() as u64 ^ 0x5E00,

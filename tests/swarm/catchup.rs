@@ -300,10 +300,103 @@ fn a_published_envelope_appears_in_comparisons_only_after_it_has_settled() {
 
     let early = spied(&mut author, Millis(sent.0 + 25_000));
     assert_eq!((early.len(), early.contains(&own)), (40, false));
-    let almost = spied(&mut author, Millis(sent.0 + 59_000));
+    let almost = spied(&mut author, Millis(sent.0 + 60_000));
     assert!(!almost.contains(&own));
-    let late = spied(&mut author, Millis(sent.0 + 95_000));
+    let late = spied(&mut author, Millis(sent.0 + 96_000));
     assert!(late.contains(&own), "or it would be the one that is missing");
+}
+
+/// Whether the flood had brought an envelope before a neighbour tries to find that out.
+#[derive(Clone, Copy)]
+enum Flood {
+    Brought,
+    DidNot,
+}
+
+/// A node with these, which the flood brings another one at this time or does not.
+fn with_fresh(all: &[Vec<u8>], fresh: &[u8], (flood, at): (Flood, Millis)) -> Alone {
+    let mut node = Alone::new(roomy(NodeRole::Relay));
+    node.hold(all);
+    match flood {
+        Flood::Brought => {
+            let bytes = fresh.to_vec();
+            node.turn(at, Input::Gossip { from: NeighbourId(1), id: id(fresh), bytes });
+            node.turn(at, Input::Tick);
+            assert!(node.holds(fresh));
+        }
+        Flood::DidNot => {}
+    }
+    node
+}
+
+#[test]
+fn for_a_minute_a_client_asks_as_if_the_flood_had_brought_nothing() {
+    let (all, fresh) = (mixed(200), envelope(START, Lifetime::Day, 77_777));
+    let asked = |flood, after: u64| {
+        // The spy has it from elsewhere.
+        let mut spy = Alone::new(roomy(NodeRole::Relay));
+        spy.hold(all.iter().chain([&fresh]));
+        let client = with_fresh(&all[..150], &fresh, (flood, Millis(50_000)));
+        let mut two = Two::new(spy, client);
+        two.now = Millis(50_000 + after);
+        two.meet();
+        two.pass(Millis::from_secs(60));
+        assert!(two.opener.holds(&fresh));
+        two.asked
+    };
+    assert!(asked(Flood::Brought, 59_900) == asked(Flood::DidNot, 59_900));
+    // Or it would be sent again each time.
+    assert!(asked(Flood::Brought, 60_000) != asked(Flood::DidNot, 60_000));
+}
+
+#[test]
+fn what_a_server_sends_is_taken_alike_whether_the_flood_had_brought_it_or_not() {
+    let (all, fresh) = (mixed(60), envelope(START, Lifetime::Day, 77_777));
+    let after = |flood| {
+        let mut client = with_fresh(&all, &fresh, (flood, Millis(99_000)));
+        // It sends this one, says that there may be more, and watches what comes after.
+        let script = [query(), sending(core::slice::from_ref(&fresh)).expect("a response")];
+        let mut responses = script.into_iter().chain(response(ResponseBody::Busy));
+        let mut asked = Vec::new();
+        let mut outputs = client.turn(Millis(100_000), Input::Peers(vec![Neighbour::alone(OTHER)]));
+        let mut now = 100_000;
+        while now < 180_000 {
+            let requests = outputs.iter().filter_map(|output| match output {
+                Output::Effect(Effect::SyncRequest { id, bytes, .. }) => Some((*id, bytes.clone())),
+                _ => None,
+            });
+            let requests: Vec<_> = requests.collect();
+            outputs = Vec::new();
+            for (id, bytes) in requests {
+                asked.push((now, bytes));
+                let bytes = responses.next();
+                outputs.extend(client.turn(Millis(now), Input::SyncResponse { id, bytes }));
+            }
+            if outputs.is_empty() {
+                now += 1_000;
+                outputs = client.turn(Millis(now), Input::Tick);
+            }
+        }
+        let begun = asked.iter().filter(|(_, bytes)| bytes == &[0]).count();
+        assert!(begun > 1, "it comes back to whoever had something: {asked:?}");
+        asked
+    };
+    assert_eq!(after(Flood::Brought), after(Flood::DidNot));
+    // Nor does anybody else see by what is advertised which of the two it was.
+    for (sent, seen) in [(100_000, 101_000), (100_000, 159_000)] {
+        let advertised = |flood| {
+            let mut client = with_fresh(&all, &fresh, (flood, Millis(99_000)));
+            let script = [query(), sending(core::slice::from_ref(&fresh)).expect("a response")];
+            let (mut responses, now) = (script.into_iter(), Millis(sent));
+            let mut outputs = client.turn(now, Input::Peers(vec![Neighbour::alone(OTHER)]));
+            while let Some(ask) = outputs.into_iter().find_map(request) {
+                let bytes = responses.next();
+                outputs = client.turn(now, Input::SyncResponse { id: ask, bytes });
+            }
+            spied(&mut client, Millis(seen))
+        };
+        assert_eq!(advertised(Flood::Brought), advertised(Flood::DidNot), "at {seen}");
+    }
 }
 
 #[test]

@@ -120,6 +120,13 @@ pub(crate) fn envelope(made: UnixSeconds, lifetime: Lifetime, number: u64) -> Ve
     draft.mine(&Floor::new(0), number).expect("some nonce will do").1
 }
 
+/// An envelope of the usual size.
+pub(crate) fn long_envelope(made: UnixSeconds, number: u64) -> Vec<u8> {
+    let data = [&number.to_le_bytes()[..], &[7; 2_008]].concat();
+    let draft = Draft::new(made, Lifetime::Day, Topic([0; 4]), data).expect("a draft");
+    draft.mine(&Floor::new(0), number).expect("some nonce will do").1
+}
+
 /// What catching up cost, in bytes and otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cost {

@@ -29,6 +29,7 @@ mod price;
 mod receipts;
 mod rejoining;
 mod restored;
+mod slow_servers;
 mod states;
 #[path = "../support/statistics.rs"]
 #[expect(dead_code, reason = "times are compared by a command of its own")]

@@ -228,13 +228,13 @@ impl CarrierMachines<'_> {
             Input::Gossip { from, id, bytes } => self.relay.on_gossip(turn, from, id, bytes),
             Input::OffTime { expired, early } => self.relay.count_left_out(expired, early),
             Input::Peers(peers) => self.on_neighbours(turn, peers),
+            Input::Resumed => CatchUp::on_resumed(turn),
             Input::SyncRequest { from, id, bytes } => {
                 let ours = (self.relay.pool(), self.said_to(turn, from));
                 self.catch_up.on_request(turn, ours, (from, id), &bytes);
             }
             Input::SyncResponse { id, bytes } => {
-                let ids = ids(self.neighbours);
-                let said = self.catch_up.on_response(turn, self.relay, (id, bytes), &ids);
+                let said = self.catch_up.on_response(turn, self.relay, (id, bytes));
                 // Of one that has gone meanwhile it is not known where it was.
                 let here = |id| self.neighbours.iter().find(|neighbour| neighbour.id == id);
                 if let Some((from, steps)) = said.and_then(|(id, steps)| Some((*here(id)?, steps)))
@@ -281,6 +281,7 @@ impl CarrierMachines<'_> {
                 }
                 Timer::Sync => self.catch_up.on_due(turn, pool, &ids(self.neighbours)),
                 Timer::SyncNext => self.catch_up.on_next_due(turn, pool),
+                Timer::SyncWait => self.catch_up.on_wait_due(turn, pool),
                 Timer::Steps => self.catch_up.on_steps_due(turn, &ids(self.neighbours)),
                 // Those of the user agent are in its own workspace.
                 Timer::Junk | Timer::FirstPrice | Timer::Requests | Timer::Contact(..) => {}

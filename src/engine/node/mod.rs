@@ -104,6 +104,7 @@ impl Node {
             Input::Gossip { .. }
             | Input::OffTime { .. }
             | Input::Peers(_)
+            | Input::Resumed
             | Input::SyncRequest { .. }
             | Input::SyncResponse { .. }
             | Input::ArchiveMissing(_) => {

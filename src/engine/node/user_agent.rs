@@ -137,6 +137,7 @@ impl UserAgent {
                 Input::Gossip { .. }
                 | Input::OffTime { .. }
                 | Input::Peers(_)
+                | Input::Resumed
                 | Input::SyncRequest { .. }
                 | Input::SyncResponse { .. }
                 | Input::ArchiveMissing(_) => {}
@@ -275,7 +276,11 @@ impl AgentMachines<'_> {
                 Timer::Requests => self.messenger.roster.store_requests(turn),
                 Timer::Contact(timer, contact) => self.messenger.on_timer(turn, contact, timer),
                 // Those of the carrier are in its own workspace.
-                Timer::SyncAfterJoin | Timer::Sync | Timer::SyncNext | Timer::Steps => {}
+                Timer::SyncAfterJoin
+                | Timer::Sync
+                | Timer::SyncNext
+                | Timer::SyncWait
+                | Timer::Steps => {}
             }
         }
     }

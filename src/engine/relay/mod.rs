@@ -25,9 +25,14 @@ use validation_queue::{Enqueued, ValidationQueue};
 use inbox::Inbox;
 pub(in crate::engine) use inbox::{Overflow, Passed};
 
-/// An envelope is advertised only after a settle time of a minute: by then the flood has been
-/// everywhere, and that somebody holds it says nothing of where it came from.
+/// Nobody learns within a minute whether the flood has brought an envelope: by then it has been
+/// everywhere, and that somebody holds it says nothing of where it came from. Then it is listed as
+/// known when we catch up.
 pub(in crate::engine) const SETTLE_TIME: Millis = Millis::from_secs(60);
+
+/// An envelope is advertised when it has settled: a little after it is listed as known, or whoever it
+/// reached later would be sent it again. A flood takes seconds.
+pub(in crate::engine) const SETTLED: Millis = Millis::from_secs(65);
 
 /// Envelopes one turn takes from the queue: few, so that commands and timers are not kept waiting.
 const QUEUE_BATCH: usize = 32;
@@ -66,6 +71,18 @@ pub(in crate::engine) enum Source {
     Gossip,
     /// Fetched, or held until it could be read: of any age.
     Sync,
+}
+
+/// The result of one fetched envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchResult {
+    /// Held.
+    Fetched,
+    /// Held already, since the flood brought it a moment ago. For the session that is no different:
+    /// whoever sent it must not see whether it had come before.
+    Heard,
+    /// Not held, for this reason.
+    Rejected(ValidationError),
 }
 
 impl Relay {
@@ -167,7 +184,7 @@ impl Relay {
         checked: &CheckedEnvelope,
     ) -> Option<ValidationError> {
         let (now, blocks) = (turn.env.mono, checked.charge().blocks());
-        let settled = now.plus(SETTLE_TIME);
+        let settled = now.plus(SETTLED);
         let asked = self.line.step(now);
         let pays = turn.settings.floor.admits(checked.priority(), asked);
         let has_time = pays && self.line.has(blocks, now);
@@ -188,21 +205,29 @@ impl Relay {
     /// Takes a fetched envelope through the same gate. No verdict: nobody flooded it, and it is not
     /// passed on.
     ///
-    /// # Errors
-    /// Why it is not held.
+    /// Whoever sent it, and whoever compares with us after that, sees the same whether the flood had
+    /// brought it a moment before or not: it counts as settled from here on.
     pub(in crate::engine) fn take_fetched(
         &mut self,
         turn: &mut Turn<'_, '_>,
         bytes: &[u8],
-    ) -> Result<(), ValidationError> {
-        let checked = check(bytes.to_vec(), turn.env.wall, &turn.settings.floor)
-            .inspect_err(|error| self.count_off_time(*error))?;
+    ) -> FetchResult {
+        let checked = match check(bytes.to_vec(), turn.env.wall, &turn.settings.floor) {
+            Ok(checked) => checked,
+            Err(error) => {
+                self.count_off_time(error);
+                return FetchResult::Rejected(error);
+            }
+        };
         // Settled at once: it had settled where it came from, and if it counted as new here, the
         // next session would bring it again.
         let (now, wall) = (turn.env.mono, turn.env.wall);
+        if self.pool.settle(&checked, now) {
+            return FetchResult::Heard;
+        }
         let error = self.pool.admit_fetched(checked.clone(), wall, now).error();
         self.hand_on(turn, checked, error, Source::Sync);
-        error.map_or(Ok(()), Err)
+        error.map_or(FetchResult::Fetched, FetchResult::Rejected)
     }
 
     /// Holds an envelope of ours like any other: when the flood brings it back it is a duplicate,
@@ -213,7 +238,7 @@ impl Relay {
         turn: &mut Turn<'_, '_>,
         checked: CheckedEnvelope,
     ) {
-        let settled = turn.env.mono.plus(SETTLE_TIME);
+        let settled = turn.env.mono.plus(SETTLED);
         self.line.spend(checked.charge().blocks(), turn.env.mono);
         if self.pool.admit(checked.clone(), turn.env.wall, settled).error().is_none() {
             self.archive(turn, &checked);

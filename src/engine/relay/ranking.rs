@@ -45,6 +45,10 @@ impl<V> RankedSet<V> {
         self.entries.get(id).map(|entry| &entry.value)
     }
 
+    pub(super) fn get_mut(&mut self, id: &EnvelopeId) -> Option<&mut V> {
+        self.entries.get_mut(id).map(|entry| &mut entry.value)
+    }
+
     /// The lowest rank.
     pub(super) fn lowest(&self) -> Option<PriorityKey> {
         self.ranks.first().copied()

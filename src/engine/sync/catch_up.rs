@@ -66,6 +66,11 @@ impl CatchUp {
         self.client.on_join_due(turn, pool, neighbours);
     }
 
+    /// A neighbour passes the flood on again: what it did not pass on has settled after a while.
+    pub(in crate::engine) fn on_resumed(turn: &mut Turn<'_, '_>) {
+        SyncClient::on_resumed(turn);
+    }
+
     /// The regular time to catch up with the neighbours.
     pub(in crate::engine) fn on_due(
         &mut self,
@@ -93,6 +98,11 @@ impl CatchUp {
         self.client.on_next_due(turn, pool);
     }
 
+    /// The time to look after sessions that are slow.
+    pub(in crate::engine) fn on_wait_due(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool) {
+        self.client.on_wait_due(turn, pool);
+    }
+
     /// A neighbour's request to catch up with us; every response says these steps.
     pub(in crate::engine) fn on_request(
         &mut self,
@@ -111,8 +121,7 @@ impl CatchUp {
         turn: &mut Turn<'_, '_>,
         relay: &mut Relay,
         response: (SyncRequestId, Option<Vec<u8>>),
-        neighbours: &[NeighbourId],
     ) -> Option<(NeighbourId, SaidSteps)> {
-        self.client.on_response(turn, relay, response, neighbours)
+        self.client.on_response(turn, relay, response)
     }
 }

@@ -4,31 +4,35 @@
 use std::collections::BTreeMap;
 
 use super::BEGIN_EVERY;
+use super::patience::{self, Patience};
 use super::peer_clocks::PeerClocks;
 use crate::engine::env::{Env, Millis};
 use crate::engine::id::{NeighbourId, SyncRequestId};
 use crate::engine::price::SaidSteps;
 use crate::engine::relay::pool::Pool;
-use crate::engine::relay::{Relay, SETTLE_TIME};
-use crate::engine::settings::SyncMode;
+use crate::engine::relay::{FetchResult, Relay, SETTLE_TIME, SETTLED};
+use crate::engine::settings::{SyncMode, SyncPace};
 use crate::engine::sync::wire::{self, MAX_MESSAGE, SyncRequest, SyncResponse};
-use crate::engine::sync::{
-    ClientSession, ClockSkew, EnvelopeSet, FetchResult, ResponseBody, SessionEnd,
-};
+use crate::engine::sync::{ClientSession, ClockSkew, EnvelopeSet, ResponseBody, SessionEnd};
 use crate::engine::turn::{Effect, Timer, Turn};
 
-/// The age of an envelope that we list as known: half of the settle time, or envelopes that reached
-/// the server a little before us would be sent again. A flood takes seconds.
-const HALF_SETTLED: Millis = Millis(SETTLE_TIME.0 / 2);
+/// By so much sooner than it counts for others, an envelope is listed as known: those that reached the
+/// server a little before us would be sent again otherwise. A flood takes seconds.
+const LISTED_SOONER: Millis = Millis(SETTLED.0 - SETTLE_TIME.0);
 
-/// Neighbours asked after joining. Two: one may be malicious, or as new as we are.
-const AT_JOINING: u8 = 2;
+/// The most neighbours asked at joining and at each regular time. A guess.
+const AT_EACH_TIME: usize = 8;
 
-/// The most neighbours asked at each regular time: as many as a mesh has.
-const AT_EACH_TIME: u8 = 8;
-
-/// The most neighbours asked for their steps at each time: as many as a mesh has.
+/// The most neighbours asked for their steps at each time. A guess.
 const ASKED_FOR_STEPS: usize = 8;
+
+/// Sessions at a time: one, and those that are slow. Each has a set of what is known here, 40 bytes an
+/// envelope. A guess.
+pub(super) const MAX_SESSIONS: usize = 3;
+
+/// The time in which a session has to bring envelopes, or another begins beside it: with eight
+/// neighbours the last one's turn comes within 32 s.
+const SLOW: Millis = Millis::from_secs(4);
 
 /// The bytes that a session may cost and bring nothing before its neighbour is left alone for a
 /// while.
@@ -37,14 +41,16 @@ const COSTLY: usize = 16 << 10;
 /// Doublings of the time for which such a neighbour is left alone.
 const MAX_BACKOFF_DOUBLINGS: u32 = 4;
 
+/// Sessions in a row that were slow, as far as they count.
+const MAX_SLOW: u32 = 16;
+
 /// Our own catching up.
 #[derive(Debug, Default)]
 pub(super) struct SyncClient {
-    /// Our session: its server, the request that is out, and its state.
-    session: Option<(NeighbourId, SyncRequestId, ClientSession)>,
+    /// Our sessions, each with its server.
+    sessions: BTreeMap<NeighbourId, RunningSession>,
     requests: u64,
-    /// Neighbours still to be asked, one as soon as the session before ends.
-    wanted: u8,
+    round: SyncRound,
     /// The neighbour to go on with, or a new one.
     next: Option<NeighbourId>,
     /// How sessions went with each present neighbour.
@@ -55,10 +61,51 @@ pub(super) struct SyncClient {
     asked: BTreeMap<SyncRequestId, NeighbourId>,
 }
 
+/// A session that is under way.
+#[derive(Debug)]
+struct RunningSession {
+    /// The request that is out.
+    request: SyncRequestId,
+    session: ClientSession,
+    patience: Patience,
+    pace: SessionPace,
+}
+
+/// Whether a session brought something in time so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SessionPace {
+    /// No other begins beside it.
+    Good,
+    /// It goes on beside others.
+    Slow,
+}
+
+impl RunningSession {
+    /// When it has to be looked at: it becomes slow, or its time is up.
+    const fn due(&self) -> Millis {
+        let ends = self.patience.ends();
+        match self.pace {
+            SessionPace::Good => Millis(ends.0.saturating_sub(patience::MOST.0 - SLOW.0)),
+            SessionPace::Slow => ends,
+        }
+    }
+}
+
+/// Neighbours to catch up with one after the other.
+#[derive(Debug, Default)]
+struct SyncRound {
+    /// Those still to be asked.
+    waiting: Vec<NeighbourId>,
+    /// How many more of those that come are asked in it.
+    room: usize,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct PeerHistory {
     /// Sessions in a row that cost much and brought nothing.
     fruitless: u32,
+    /// Sessions in a row that were slow: whoever has most of them comes last.
+    slow: u32,
     backoff_until: Millis,
 }
 
@@ -75,7 +122,8 @@ impl SyncClient {
     fn keep(&mut self, peers: &[NeighbourId]) {
         self.histories.retain(|peer, _| peers.contains(peer));
         self.next.take_if(|peer| !peers.contains(peer));
-        self.session.take_if(|(peer, ..)| !peers.contains(peer));
+        self.sessions.retain(|peer, _| peers.contains(peer));
+        self.round.waiting.retain(|peer| peers.contains(peer));
         self.asked.retain(|_, peer| peers.contains(peer));
     }
 }
@@ -93,7 +141,10 @@ impl SyncClient {
         self.keep(neighbours);
         if neighbours.is_empty() {
             // Nobody to ask. The next neighbour counts as the first again.
-            for timer in [Timer::SyncAfterJoin, Timer::Sync, Timer::SyncNext, Timer::Steps] {
+            self.round = SyncRound::default();
+            let timers =
+                [Timer::SyncAfterJoin, Timer::Sync, Timer::SyncNext, Timer::SyncWait, Timer::Steps];
+            for timer in timers {
                 turn.timers.clear(timer);
             }
             return;
@@ -103,18 +154,38 @@ impl SyncClient {
             turn.timers.set(Timer::SyncAfterJoin, turn.env.mono.plus(pace.joining));
             turn.timers.set(Timer::Sync, turn.env.mono.plus(around(turn.env, pace.every)));
             turn.timers.set(Timer::Steps, turn.env.mono.plus(around(turn.env, pace.steps)));
-            self.wanted = AT_JOINING;
-        } else if let Some(peer) = neighbours.iter().find(|peer| !before.contains(peer)) {
-            // A new neighbour may be the way to a part of the network that we were cut off from.
-            // One at a time: others that come meanwhile are left to the regular times.
-            if self.next.is_none() {
-                self.next = Some(*peer);
-                let wait = turn.env.exponential(pace.newcomer);
-                turn.timers.set(Timer::SyncNext, turn.env.mono.plus(wait));
+            self.begin_round(turn, neighbours);
+            self.round.room = AT_EACH_TIME.saturating_sub(self.round.waiting.len());
+        } else {
+            for peer in neighbours.iter().filter(|peer| !before.contains(peer)) {
+                self.on_newcomer(turn, (pace, *peer));
             }
         }
         // The server of our session may be gone: another one will do.
-        self.sync_with_any(turn, pool, neighbours);
+        self.go_on(turn, pool);
+    }
+
+    /// A neighbour has come later than the first.
+    fn on_newcomer(&mut self, turn: &mut Turn<'_, '_>, (pace, peer): (SyncPace, NeighbourId)) {
+        if self.round.room > 0 {
+            // We have only just joined. The first neighbours may lie, be slow, or be as new as we are.
+            self.round.room -= 1;
+            self.round.waiting.push(peer);
+        } else if self.next.is_none() {
+            // It may be the way to a part of the network that we were cut off from. One at a time:
+            // others that come meanwhile are left to the regular times.
+            self.next = Some(peer);
+            let wait = turn.env.exponential(pace.newcomer);
+            turn.timers.set(Timer::SyncNext, turn.env.mono.plus(wait));
+        }
+    }
+
+    /// Something was missed a moment ago: catches up as after joining, when it has settled.
+    pub(super) fn on_resumed(turn: &mut Turn<'_, '_>) {
+        let SyncMode::On(pace) = turn.settings.sync else { return };
+        if !turn.timers.is_set(Timer::SyncAfterJoin) {
+            turn.timers.set(Timer::SyncAfterJoin, turn.env.mono.plus(pace.joining));
+        }
     }
 
     /// Catches up once more, a while after joining: envelopes that had not settled at the first
@@ -125,8 +196,8 @@ impl SyncClient {
         pool: &Pool,
         neighbours: &[NeighbourId],
     ) {
-        self.wanted = AT_JOINING;
-        self.sync_with_any(turn, pool, neighbours);
+        self.begin_round(turn, neighbours);
+        self.go_on(turn, pool);
     }
 
     /// Catches up with each neighbour, one after the other in random order, and sets the next time.
@@ -137,10 +208,9 @@ impl SyncClient {
         neighbours: &[NeighbourId],
     ) {
         let SyncMode::On(pace) = turn.settings.sync else { return };
-        let all = u8::try_from(neighbours.len()).unwrap_or(u8::MAX);
-        self.wanted = self.wanted.max(all.min(AT_EACH_TIME));
         turn.timers.set(Timer::Sync, turn.env.mono.plus(around(turn.env, pace.every)));
-        self.sync_with_any(turn, pool, neighbours);
+        self.begin_round(turn, neighbours);
+        self.go_on(turn, pool);
     }
 
     /// Asks neighbours what they ask of senders, and sets the next time. Whatever this node is about
@@ -152,7 +222,7 @@ impl SyncClient {
         self.asked.clear();
         let mut others = neighbours.to_vec();
         while self.asked.len() < ASKED_FOR_STEPS && !others.is_empty() {
-            // At random, as in `sync_with_any`.
+            // At random, as in `begin_round`.
             let drawn = turn.env.draw_u64().checked_rem(others.len() as u64).unwrap_or_default();
             let to = others.swap_remove(usize::try_from(drawn).unwrap_or_default());
             let id = self.next_id();
@@ -164,7 +234,7 @@ impl SyncClient {
 
     /// Catches up with the neighbour that is new, or that has more for us.
     pub(super) fn on_next_due(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool) {
-        if self.session.is_some() {
+        if !self.round.waiting.is_empty() || self.is_waiting() {
             turn.timers.set(Timer::SyncNext, turn.env.mono.plus(BEGIN_EVERY));
             return;
         }
@@ -173,51 +243,97 @@ impl SyncClient {
         }
     }
 
-    /// Begins with a neighbour chosen at random if one is wanted and no session is under way.
-    fn sync_with_any(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool, neighbours: &[NeighbourId]) {
-        if self.session.is_some() || self.wanted == 0 {
-            return;
+    /// Looks after sessions that are slow, or whose time is up.
+    pub(super) fn on_wait_due(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool) {
+        let now = turn.env.mono;
+        let over = self.sessions.extract_if(.., |_, running| running.patience.is_over(now));
+        for (peer, running) in over.collect::<Vec<_>>() {
+            // No blame: a line may be slow, and nobody here knows whose.
+            self.end_session(turn, (peer, running), SessionEnd::Done);
         }
-        // At random, so that no neighbour can make itself the one we depend on.
-        self.wanted -= 1;
-        let rested: Vec<NeighbourId> = neighbours
-            .iter()
-            .copied()
-            .filter(|peer| self.is_backoff_over(*peer, turn.env.mono))
-            .collect();
-        // Bias by the remainder: a few neighbours in 2^64.
-        let chosen = turn.env.draw_u64().checked_rem(rested.len() as u64);
-        let chosen = chosen.and_then(|at| rested.get(usize::try_from(at).ok()?));
-        if let Some(peer) = chosen {
-            self.sync_with(turn, pool, *peer);
-        } else {
-            // All are left alone for now; the next timer asks again.
-            self.wanted = 0;
+        for running in self.sessions.values_mut().filter(|running| running.due() <= now) {
+            running.pace = SessionPace::Slow;
+        }
+        self.go_on(turn, pool);
+    }
+
+    /// Draws the neighbours of a round: all, or so many of them at random that no neighbour can make
+    /// itself one that we depend on.
+    fn begin_round(&mut self, turn: &mut Turn<'_, '_>, neighbours: &[NeighbourId]) {
+        let mut others = neighbours.to_vec();
+        self.round = SyncRound::default();
+        while self.round.waiting.len() < AT_EACH_TIME && !others.is_empty() {
+            // Bias by the remainder: a few neighbours in 2^64.
+            let drawn = turn.env.draw_u64().checked_rem(others.len() as u64).unwrap_or_default();
+            self.round.waiting.push(others.swap_remove(usize::try_from(drawn).unwrap_or_default()));
         }
     }
 
-    fn is_backoff_over(&self, peer: NeighbourId, now: Millis) -> bool {
-        self.histories.get(&peer).is_none_or(|history| history.backoff_until <= now)
+    /// Whether a session is under way beside which no other begins.
+    fn is_waiting(&self) -> bool {
+        self.sessions.values().any(|running| running.pace == SessionPace::Good)
+    }
+
+    /// Begins with the next neighbour of the round unless a session is under way that is not slow.
+    fn go_on(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool) {
+        let now = turn.env.mono;
+        while !self.is_waiting() {
+            // Whoever is left alone for now, or has a session still, is left out of this round.
+            let (sessions, histories) = (&self.sessions, &self.histories);
+            let history = |peer: &NeighbourId| histories.get(peer).copied().unwrap_or_default();
+            self.round
+                .waiting
+                .retain(|peer| !sessions.contains_key(peer) && history(peer).backoff_until <= now);
+            let places = self.round.waiting.iter().enumerate();
+            // The first of those that were slow least often: they are in random order.
+            let Some((place, _)) = places.min_by_key(|(_, peer)| history(peer).slow) else { break };
+            let peer = self.round.waiting.remove(place);
+            self.sync_with(turn, pool, peer);
+        }
+        self.watch(turn);
+    }
+
+    /// Sets the time to look after the sessions.
+    fn watch(&self, turn: &mut Turn<'_, '_>) {
+        match self.sessions.values().map(RunningSession::due).min() {
+            Some(due) => turn.timers.set(Timer::SyncWait, due),
+            None => turn.timers.clear(Timer::SyncWait),
+        }
     }
 
     fn sync_with(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool, peer: NeighbourId) {
+        let now = turn.env.mono;
+        let ends = |running: &RunningSession| running.patience.ends();
+        let least_patient = self.sessions.iter().min_by_key(|(_, running)| ends(running));
+        if self.sessions.len() >= MAX_SESSIONS
+            && let Some(slowest) = least_patient.map(|(peer, _)| *peer)
+            && let Some(running) = self.sessions.remove(&slowest)
+        {
+            self.end_session(turn, (slowest, running), SessionEnd::Done);
+        }
         let history = self.histories.entry(peer).or_default();
         // The server responds Busy to one that begins again sooner (`proto/sync.md`, "Limits").
-        history.backoff_until = history.backoff_until.max(turn.env.mono.plus(BEGIN_EVERY));
-        let known = EnvelopeSet::new(pool.known_ids(turn.env.mono.plus(HALF_SETTLED)));
-        self.send_request(turn, peer, ClientSession::new(known), SyncRequest::Begin.encode());
+        history.backoff_until = history.backoff_until.max(now.plus(BEGIN_EVERY));
+        let was_slow = history.slow > 0;
+        let known = EnvelopeSet::new(pool.known_ids(now.plus(LISTED_SOONER)));
+        let session = ClientSession::new(known);
+        let session = if was_slow { session.with_few_rounds() } else { session };
+        let request = self.send_request(turn, peer, SyncRequest::Begin.encode());
+        let patience = Patience::new(patience::MOST, now);
+        let running = RunningSession { request, session, patience, pace: SessionPace::Good };
+        self.sessions.insert(peer, running);
+        self.watch(turn);
     }
 
     fn send_request(
         &mut self,
         turn: &mut Turn<'_, '_>,
         to: NeighbourId,
-        session: ClientSession,
         bytes: Vec<u8>,
-    ) {
+    ) -> SyncRequestId {
         let id = self.next_id();
-        self.session = Some((to, id, session));
         turn.effect(Effect::SyncRequest { to, id, bytes });
+        id
     }
 
     const fn next_id(&mut self) -> SyncRequestId {
@@ -233,32 +349,39 @@ impl SyncClient {
         turn: &mut Turn<'_, '_>,
         relay: &mut Relay,
         (id, bytes): (SyncRequestId, Option<Vec<u8>>),
-        neighbours: &[NeighbourId],
     ) -> Option<(NeighbourId, SaidSteps)> {
         if let Some(peer) = self.asked.remove(&id) {
             // Whatever it is a response to, it says the steps.
             let response = SyncResponse::decode(bytes.as_deref()?).ok()?;
             return Some((peer, response.steps));
         }
-        // Otherwise it is a late response: the session was dropped with its neighbour.
-        let (peer, _, mut session) = self.session.take_if(|(_, waits, _)| *waits == id)?;
+        // Otherwise it is a late response: the session was dropped, with its neighbour or without.
+        let mut answered = self.sessions.iter().filter(|(_, running)| running.request == id);
+        let peer = answered.next().map(|(peer, _)| *peer)?;
+        let mut running = self.sessions.remove(&peer)?;
+        running.patience.answered(turn.env.mono);
         let response = match &bytes {
-            Some(bytes) => read(&mut session, bytes),
+            Some(bytes) => read(&mut running.session, bytes),
             // No blame: the neighbour may be busy, gone, or of another version.
             None => Err(SessionEnd::Done),
         };
         let said = response.as_ref().ok().map(|response| (peer, response.steps));
+        let before = running.session.fetched();
         let next = response.and_then(|response| {
-            let from = (peer, &mut session);
+            let from = (peer, &mut running.session);
             self.next_request(turn, &mut *relay, from, response)
         });
+        let brought = running.session.fetched().saturating_sub(before);
+        running.patience.earn(u64::from(brought));
         match next {
-            Ok(request) => self.send_request(turn, peer, session, request),
-            Err(end) => {
-                self.end_session(turn, peer, &session, end);
-                self.sync_with_any(turn, relay.pool(), neighbours);
+            Ok(request) if !running.patience.is_over(turn.env.mono) => {
+                running.request = self.send_request(turn, peer, request);
+                self.sessions.insert(peer, running);
             }
+            Ok(_) => self.end_session(turn, (peer, running), SessionEnd::Done),
+            Err(end) => self.end_session(turn, (peer, running), end),
         }
+        self.go_on(turn, relay.pool());
         said
     }
 
@@ -280,13 +403,9 @@ impl SyncClient {
             ResponseBody::Envelopes(envelopes) => {
                 session.accept_envelopes()?;
                 for envelope in wire::envelopes(envelopes) {
-                    session.record(match relay.take_fetched(turn, envelope?) {
-                        Ok(()) => {
-                            self.fetched += 1;
-                            FetchResult::Fetched
-                        }
-                        Err(error) => FetchResult::Rejected(error),
-                    })?;
+                    let result = relay.take_fetched(turn, envelope?);
+                    self.fetched += u64::from(result == FetchResult::Fetched);
+                    session.record(result)?;
                 }
                 session.more()
             }
@@ -296,17 +415,21 @@ impl SyncClient {
     fn end_session(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        peer: NeighbourId,
-        session: &ClientSession,
+        (peer, running): (NeighbourId, RunningSession),
         end: SessionEnd,
     ) {
         let SyncMode::On(pace) = turn.settings.sync else { return };
+        let session = &running.session;
         // A server cannot be blamed for having nothing new, but comparing with it costs bytes that
         // another is better asked for.
         let was_fruitless = session.fetched() == 0 && session.cost() > COSTLY;
         let history = self.histories.entry(peer).or_default();
         history.fruitless =
             if was_fruitless { (history.fruitless + 1).min(MAX_BACKOFF_DOUBLINGS) } else { 0 };
+        history.slow = match running.pace {
+            SessionPace::Good => 0,
+            SessionPace::Slow => (history.slow + 1).min(MAX_SLOW),
+        };
         if was_fruitless {
             let backoff = pace.every.0.saturating_mul(1 << history.fruitless);
             history.backoff_until = turn.env.mono.plus(Millis(backoff));
@@ -319,7 +442,7 @@ impl SyncClient {
             }
             // The same server again, for it has what we lack. One that is only busy is left to
             // chance, or it could keep us waiting for it.
-            SessionEnd::More if session.fetched() > 0 => {
+            SessionEnd::More if session.fetched() > 0 && self.next.is_none() => {
                 self.next = Some(peer);
                 let wait = BEGIN_EVERY.plus(turn.env.exponential(pace.newcomer));
                 turn.timers.set(Timer::SyncNext, turn.env.mono.plus(wait));

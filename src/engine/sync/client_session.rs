@@ -7,6 +7,7 @@ use super::sketch::{self, CELL, SketchCell, SketchHash};
 use super::wire::{MAX_SKETCH, SyncQuery, SyncRequest};
 use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::{Acceptance, ValidationError};
+use crate::engine::relay::FetchResult;
 use crate::engine::secret::opaque_debug;
 
 /// Bytes of comparisons and cells sent in one session: 32,000 ids. A server can make us list what
@@ -24,6 +25,9 @@ pub const MAX_OFF_TIME: u32 = 256;
 /// The fewest cells to begin with: for one difference they cost less than ranges of 10,000.
 const MIN_CELLS: usize = 32;
 
+/// The fewest cells to begin with when each round takes long: as many as one request has room for.
+const MANY_CELLS: usize = MAX_SKETCH / CELL;
+
 /// An id listed by both, in bytes: what comparing by ranges costs at worst for each of the
 /// server's.
 const LISTED: usize = 64;
@@ -31,6 +35,7 @@ const LISTED: usize = 64;
 /// A session with one server.
 pub struct ClientSession {
     known: EnvelopeSet,
+    fewest_cells: usize,
     transfer: Option<SketchTransfer>,
     expected: ExpectedResponse,
     rounds: u32,
@@ -43,7 +48,7 @@ pub struct ClientSession {
 }
 
 opaque_debug!(struct ClientSession {
-    known, transfer, expected, rounds, requests, sent, received, useless, off_time, fetched,
+    known, fewest_cells, transfer, expected, rounds, requests, sent, received, useless, off_time, fetched,
 });
 
 /// Cells on their way to a server.
@@ -63,15 +68,6 @@ enum ExpectedResponse {
     /// The response to [`SyncRequest::Begin`].
     First,
     Any,
-}
-
-/// The result of one fetched envelope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FetchResult {
-    /// Held.
-    Fetched,
-    /// Not held, for this reason.
-    Rejected(ValidationError),
 }
 
 /// Why a session ends.
@@ -98,6 +94,7 @@ impl ClientSession {
     pub const fn new(known: EnvelopeSet) -> Self {
         Self {
             known,
+            fewest_cells: MIN_CELLS,
             transfer: None,
             expected: ExpectedResponse::First,
             rounds: 0,
@@ -110,7 +107,13 @@ impl ClientSession {
         }
     }
 
-    /// Envelopes fetched in this session.
+    /// The same with a server that is slow: it sends more at once, so that few rounds are needed.
+    #[must_use]
+    pub fn with_few_rounds(self) -> Self {
+        Self { fewest_cells: MANY_CELLS, ..self }
+    }
+
+    /// Envelopes that this session brought and that were not listed as known.
     #[must_use]
     pub const fn fetched(&self) -> u32 {
         self.fetched
@@ -140,7 +143,7 @@ impl ClientSession {
     /// Why the session ends instead.
     pub fn answer(&mut self, query: SyncQuery<'_>) -> Result<Vec<u8>, SessionEnd> {
         if self.is_first() {
-            self.transfer = SketchTransfer::plan(&self.known, query)?;
+            self.transfer = SketchTransfer::plan(&self.known, query, self.fewest_cells)?;
             if self.transfer.is_some() {
                 return self.more_cells();
             }
@@ -195,7 +198,9 @@ impl ClientSession {
     /// Why the session ends.
     pub fn record(&mut self, result: FetchResult) -> Result<(), SessionEnd> {
         match result {
-            FetchResult::Fetched => self.fetched = self.fetched.saturating_add(1),
+            FetchResult::Fetched | FetchResult::Heard => {
+                self.fetched = self.fetched.saturating_add(1);
+            }
             FetchResult::Rejected(ValidationError::Expired | ValidationError::TooFarInFuture) => {
                 // No blame: one of the two clocks is wrong, and nobody knows which.
                 self.off_time += 1;
@@ -248,6 +253,7 @@ impl SketchTransfer {
     fn plan(
         known: &EnvelopeSet,
         query: SyncQuery<'_>,
+        fewest: usize,
     ) -> Result<Option<Self>, MalformedSyncMessage> {
         let count = usize::try_from(query.count).map_err(|_| MalformedSyncMessage)?;
         let difference = known.difference(query.comparison, count)?;
@@ -258,6 +264,7 @@ impl SketchTransfer {
         if goal > most || difference.mixed.saturating_mul(LISTED) <= goal * CELL {
             return Ok(None);
         }
+        let goal = goal.max(fewest.min(most));
         let hash = SketchHash::new(query.salt);
         let cells = hash.cells(known.ids().map(|id| hash.short(&id)), most);
         Ok(Some(Self { cells, sent: 0, goal, query: query.comparison.to_vec() }))

@@ -12,6 +12,7 @@ mod catch_up;
 mod client;
 mod client_session;
 mod malformed;
+mod patience;
 mod peer_clocks;
 mod server;
 mod server_session;
@@ -26,9 +27,7 @@ use crate::engine::env::Millis;
 
 pub use budget::{PEER_BYTES, TOTAL_BYTES, UploadBudget};
 pub(in crate::engine) use catch_up::CatchUp;
-pub use client_session::{
-    ClientSession, FetchResult, MAX_OFF_TIME, MAX_SENT, MAX_USELESS, SessionEnd,
-};
+pub use client_session::{ClientSession, MAX_OFF_TIME, MAX_SENT, MAX_USELESS, SessionEnd};
 pub use malformed::MalformedSyncMessage;
 pub use server::{COMPARED_CELLS, COMPARED_EACH};
 pub use server_session::{MAX_QUEUED, ServerSession, ServerStep};

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use super::BEGIN_EVERY;
+use super::client::MAX_SESSIONS;
 use super::malformed::MalformedSyncMessage;
+use super::patience::Patience;
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::id::{AddressPath, Neighbour, NeighbourId, SyncResponseId};
@@ -31,20 +33,13 @@ const MAX_SERVED: usize = 16;
 /// in each minute it would keep its place for hours. The time of an exchange.
 const PATIENCE: Millis = Millis::from_secs(20);
 
-/// What each envelope that it took adds: 2 KiB in so long is 10 KiB a second, below every line that is
-/// of use.
-const PATIENCE_EACH: Millis = Millis(200);
-
-/// And no more than this together, or one that took much could then keep its place doing nothing.
-const MOST_PATIENCE: Millis = Millis::from_secs(60);
-
 /// Sets that are compared with at a time: clients that take long would else hold one each. A guess:
 /// with [`SET_LIFE`] a comparison may take a minute and a half.
 const MAX_SETS: usize = 3;
 
 /// The bytes that catching up takes of each envelope that is held: 40 in each set that is compared with,
-/// and 16 for its sketch; and 40 in each of two sets by which this node catches up itself.
-pub const COMPARED_EACH: usize = MAX_SETS * (40 + 16) + 2 * 40;
+/// and 16 for its sketch; and 40 in each of the sets by which this node catches up itself.
+pub const COMPARED_EACH: usize = MAX_SETS * (40 + 16) + MAX_SESSIONS * 40;
 
 /// And of all together: the cells of those sketches.
 pub const COMPARED_CELLS: usize = MAX_SETS * (512 << 10);
@@ -83,15 +78,7 @@ pub(super) struct SyncServer {
 #[derive(Debug)]
 struct Served {
     session: ServerSession,
-    at: Millis,
-    /// How long it may still let us wait.
-    patience: Millis,
-}
-
-impl Served {
-    fn is_over(&self, now: Millis) -> bool {
-        self.at.plus(self.patience) <= now
-    }
+    patience: Patience,
 }
 
 /// The account of one neighbour.
@@ -158,7 +145,7 @@ impl SyncServer {
 
     /// Drops sessions that let us wait for too long, and a set that is too old to begin with.
     pub(super) fn forget_idle(&mut self, now: Millis) {
-        self.end_sessions(|_, _, served| served.is_over(now));
+        self.end_sessions(|_, _, served| served.patience.is_over(now));
         self.snapshot.take_if(|(made, _)| made.plus(SET_LIFE) <= now);
     }
 
@@ -281,9 +268,7 @@ impl SyncServer {
             return Ok(ServerStep::Busy);
         };
         let now = turn.env.mono;
-        served.patience =
-            Millis(served.patience.0.saturating_sub(now.0.saturating_sub(served.at.0)));
-        served.at = now;
+        served.patience.answered(now);
         match request {
             SyncRequest::Begin | SyncRequest::Steps => {}
             SyncRequest::Answer(answer) => served.session.answer(answer)?,
@@ -294,8 +279,7 @@ impl SyncServer {
         if let ServerStep::Envelopes(sent) = &step {
             // Whoever takes envelopes makes use of its place; comparing alone is free.
             self.places.touch(&from, now);
-            let earned = PATIENCE_EACH.0.saturating_mul(sent.len() as u64);
-            served.patience = Millis(served.patience.0.saturating_add(earned).min(MOST_PATIENCE.0));
+            served.patience.earn(sent.len() as u64);
         }
         Ok(step)
     }
@@ -338,7 +322,7 @@ impl SyncServer {
         let members = pool.settled_ids(turn.env.wall, turn.env.mono);
         let snapshot = self.snapshot(turn.env, members);
         let session = ServerSession::begin(snapshot)?;
-        let served = Served { session, at: turn.env.mono, patience: PATIENCE };
+        let served = Served { session, patience: Patience::new(PATIENCE, turn.env.mono) };
         self.served.insert(from, served);
         Ok(true)
     }

@@ -36,6 +36,9 @@ pub enum Input {
     },
     /// These neighbours take part in the flood at this moment.
     Peers(Vec<Neighbour>),
+    /// A neighbour that passed nothing on to this node for a while does again: this node took too little
+    /// of what was sent to it, and missed something.
+    Resumed,
     /// A neighbour wants to catch up. Answered by one [`super::Effect::SyncResponse`]
     /// with the same id, in the same turn.
     SyncRequest {
@@ -73,6 +76,7 @@ opaque_debug!(
         OffTime,
         Mined,
         Peers,
+        Resumed,
         SyncRequest,
         SyncResponse,
         ArchiveMissing,

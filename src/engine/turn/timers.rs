@@ -19,6 +19,8 @@ pub(in crate::engine) enum Timer {
     Sync,
     /// Catching up with a neighbour that is new, or has more for us.
     SyncNext,
+    /// A session of catching up is slow, or its time is up.
+    SyncWait,
     /// Asking the neighbours for the steps of the price.
     Steps,
     /// The end of the wait for the first word of a price.

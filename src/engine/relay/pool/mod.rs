@@ -288,6 +288,26 @@ impl Pool {
         remember(&mut self.unheard, self.most_remembered, rank, times)
     }
 
+    /// Settles an envelope at this moment, as far as it had not: a neighbour sent it to catch us up.
+    /// Returns whether it is held and had not settled.
+    ///
+    /// What the line had no time for a moment ago is forgotten: it may be held now, as if it had not
+    /// come before.
+    pub fn settle(&mut self, checked: &CheckedEnvelope, now: Millis) -> bool {
+        let id = checked.id();
+        if self.unheard.get(&id).is_some_and(|times| times.settled > now) {
+            self.unheard.remove(&id);
+        }
+        let share = self.share_mut(checked.charge().share());
+        if let Some(times) = share.remembered.get_mut(&id) {
+            times.settled = times.settled.min(now);
+        }
+        let Some(entry) = share.entries.get_mut(&id) else { return false };
+        let had_settled = entry.timestamps.settled <= now;
+        entry.timestamps.settled = entry.timestamps.settled.min(now);
+        !had_settled
+    }
+
     /// Forgets what the line had no time for: it may be fetched now.
     pub fn forget_unheard(&mut self) {
         if self.unheard.len() > 0 {
