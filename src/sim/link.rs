@@ -8,8 +8,7 @@ use crate::engine::env::Millis;
 /// Links between neighbours, and how they behave.
 ///
 /// gossipsub sends an accepted envelope once to each mesh neighbour but the one it came from; here
-/// every neighbour is in the mesh. Its recovery by IHAVE and IWANT is not modelled, so loss here is
-/// worse than there.
+/// every neighbour is in the mesh, as there. Nothing but catching up recovers what a link loses.
 #[derive(Debug)]
 pub struct Links {
     /// The shortest time an envelope takes.

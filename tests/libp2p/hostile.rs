@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use tokio::time::Instant;
 use undertone::engine::env::UnixSeconds;
-use undertone::engine::envelope::{Acceptance, Draft, Floor, Lifetime, Topic};
+use undertone::engine::envelope::{Acceptance, Draft, EnvelopeId, Floor, Lifetime, Topic};
 use undertone::engine::id::NeighbourId;
 use undertone::engine::node::input::Input;
 use undertone::shell::net::{DisconnectReason, Multiaddr, Net, NetEvent, PublishOutcome};
@@ -273,87 +273,204 @@ async fn no_more_than_256_envelopes_wait_for_a_neighbour() {
     assert_eq!(nets[0].publish(said(256)), PublishOutcome::Congested);
 }
 
-#[tokio::test]
-async fn asking_three_times_for_an_envelope_brings_one_copy() {
-    let [first, second] = [[1; 500], [2; 500]];
-    let (mut hub, mut honest, mut asker) = between(|at| Attacker::listening(at, TOPIC)).await;
-    // Out of the mesh nothing comes but what is asked for.
-    asker.send(&[Part::prune(TOPIC)]);
-    asker.send(&[Part::Message(TOPIC.to_owned(), envelope(b"pruned"))]);
-    let (mut heard, mut step) = (Vec::new(), 0);
-    let copies = |heard: &[u8], of: &[u8]| heard.windows(of.len()).filter(|&at| at == of).count();
-    in_time("the second envelope", async {
-        while copies(&heard, &second) == 0 {
+/// Goes on until the attacker has heard this; what it heard since the beginning.
+async fn hear_until(
+    (hub, honest, attacker): (&mut Net, &mut Net, &mut Attacker),
+    what: &[u8],
+    heard: &mut Vec<u8>,
+) {
+    in_time("what the attacker waits for", async {
+        while !holds(heard, what) {
             tokio::select! {
-                more = asker.hear() => heard.extend(more),
+                more = attacker.hear() => heard.extend(more),
+                event = honest.next() => drop(accept(honest, event)),
+                event = hub.next() => drop(accept(hub, event)),
+            }
+        }
+    })
+    .await;
+}
+
+/// Goes on until the hub has taken an envelope, and what the attacker wrote before it.
+async fn be_read(
+    (hub, honest, attacker): (&mut Net, &mut Net, &mut Attacker),
+    heard: &mut Vec<u8>,
+) {
+    in_time("it to be read", async {
+        loop {
+            tokio::select! {
+                more = attacker.hear() => heard.extend(more),
+                event = honest.next() => drop(accept(honest, event)),
+                event = hub.next() => if accept(hub, event).is_some() {
+                    return;
+                },
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_announces_envelopes_is_asked_for_none_of_them_seen_or_not() {
+    let (mut hub, mut honest, mut asker) = between(|at| Attacker::listening(at, TOPIC)).await;
+    let seen: Vec<Vec<u8>> = (0..20_u8).map(|number| vec![number; 500]).collect();
+    let unseen: Vec<Vec<u8>> = (20..40_u8).map(|number| vec![number; 500]).collect();
+    let mut heard = Vec::new();
+    for content in &seen {
+        assert_eq!(honest.publish(envelope(content)), PublishOutcome::Sent);
+        hear_until((&mut hub, &mut honest, &mut asker), content, &mut heard).await;
+    }
+    heard.clear();
+    let ids: Vec<EnvelopeId> = seen.iter().chain(&unseen).map(|content| id(content)).collect();
+    asker.send(&[Part::have(TOPIC, &ids)]);
+    // What would be asked for is asked for at once, and on the same stream before what follows.
+    asker.send(&[Part::Message(TOPIC.to_owned(), envelope(b"announced"))]);
+    be_read((&mut hub, &mut honest, &mut asker), &mut heard).await;
+    assert_eq!(honest.publish(envelope(&[99; 500])), PublishOutcome::Sent);
+    hear_until((&mut hub, &mut honest, &mut asker), &[99; 500], &mut heard).await;
+    assert!(!ids.iter().any(|id| holds(&heard, &id.0)), "it says what it has seen");
+}
+
+#[tokio::test]
+async fn whoever_asks_for_an_envelope_gets_no_copy_more() {
+    let (mut hub, mut honest, mut asker) = between(|at| Attacker::listening(at, TOPIC)).await;
+    let [first, second] = [[1; 500], [2; 500]];
+    let mut heard = Vec::new();
+    assert_eq!(honest.publish(envelope(&first)), PublishOutcome::Sent);
+    hear_until((&mut hub, &mut honest, &mut asker), &first, &mut heard).await;
+    (0..3).for_each(|_| asker.send(&[Part::want(id(&first))]));
+    asker.send(&[Part::Message(TOPIC.to_owned(), envelope(b"asked"))]);
+    be_read((&mut hub, &mut honest, &mut asker), &mut heard).await;
+    assert_eq!(honest.publish(envelope(&second)), PublishOutcome::Sent);
+    hear_until((&mut hub, &mut honest, &mut asker), &second, &mut heard).await;
+    assert_eq!(heard.windows(500).filter(|at| *at == first).count(), 1);
+}
+
+#[tokio::test]
+async fn whoever_says_that_it_passes_nothing_on_is_passed_on_to_all_the_same() {
+    let (mut hub, mut honest, mut pruning) = between(|at| Attacker::listening(at, TOPIC)).await;
+    let mut heard = Vec::new();
+    for number in 0..5 {
+        pruning.send(&[Part::prune(TOPIC)]);
+        pruning.send(&[Part::Message(TOPIC.to_owned(), envelope(&[9, number]))]);
+        be_read((&mut hub, &mut honest, &mut pruning), &mut heard).await;
+        assert!(hub.is_in_mesh(ATTACKER));
+        assert_eq!(honest.publish(envelope(&[number; 500])), PublishOutcome::Sent);
+        hear_until((&mut hub, &mut honest, &mut pruning), &[number; 500], &mut heard).await;
+    }
+}
+
+/// Has a node publish long envelopes until its only neighbour, which reads nothing, is out of its mesh.
+async fn leave_behind(hub: &mut Net) {
+    let mut sent = 0_u32;
+    in_time("it to leave the mesh", async {
+        while hub.is_in_mesh(HONEST) {
+            // More than wait before it is out, and fewer than may wait at all.
+            if sent < 200 {
+                let content = [&sent.to_be_bytes()[..], &[7; 30_000]].concat();
+                assert_eq!(hub.publish(envelope(&content)), PublishOutcome::Sent);
+                sent += 1;
+            }
+            tokio::select! {
+                event = hub.next() => assert!(!matches!(event, NetEvent::Disconnected { .. })),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_neighbour_that_is_behind_is_neither_handed_nor_told_what_a_node_publishes() {
+    let (mut hub, mut honest, mut behind) = between(|at| Attacker::listening(at, TOPIC)).await;
+    let (mut sent, mut taken) = (0_u32, 0);
+    in_time("it to leave the mesh", async {
+        while hub.is_in_mesh(ATTACKER) || taken < sent {
+            // One after the other: an honest neighbour has time to take each.
+            if taken == sent {
+                let bytes = envelope(&[&sent.to_be_bytes()[..], &[7; 30_000]].concat());
+                assert_eq!(hub.publish(bytes), PublishOutcome::Sent);
+                sent += 1;
+            }
+            tokio::select! {
+                event = hub.next() => drop(accept(&mut hub, event)),
+                event = honest.next() => taken += u32::from(accept(&mut honest, event).is_some()),
+            }
+        }
+    })
+    .await;
+    assert!(hub.is_in_mesh(HONEST));
+    let [outside, inside] = [[1; 500], [2; 500]];
+    assert_eq!(hub.publish(envelope(&outside)), PublishOutcome::Sent);
+    let mut heard = Vec::new();
+    in_time("it to come back", async {
+        while !hub.is_in_mesh(ATTACKER) {
+            tokio::select! {
+                more = behind.hear() => heard.extend(more),
+                event = hub.next() => drop(accept(&mut hub, event)),
                 event = honest.next() => drop(accept(&mut honest, event)),
-                event = hub.next() => {
-                    let Some(content) = accept(&mut hub, event) else { continue };
-                    match step {
-                        0 => assert_eq!(honest.publish(envelope(&first)), PublishOutcome::Sent),
-                        1 => {
-                            (0..3).for_each(|_| asker.send(&[Part::want(id(&content))]));
-                            assert_eq!(honest.publish(envelope(&second)), PublishOutcome::Sent);
-                        }
-                        _ => asker.send(&[Part::want(id(&content))]),
-                    }
-                    step += 1;
+            }
+        }
+    })
+    .await;
+    assert_eq!(hub.publish(envelope(&inside)), PublishOutcome::Sent);
+    hear_until((&mut hub, &mut honest, &mut behind), &inside, &mut heard).await;
+    assert!(!holds(&heard, &outside) && !holds(&heard, &id(&outside).0));
+}
+
+#[tokio::test]
+async fn a_node_whose_only_neighbour_is_behind_publishes_all_the_same() {
+    let at = place();
+    let mut alone = settings();
+    alone.listen = vec![at.clone()];
+    alone.pace.stall = 2 * DEADLINE;
+    let mut nets = [Net::new(alone).expect("a node")];
+    let mut behind = Attacker::listening(&at, TOPIC);
+    tokio::select! {
+        () = meet(&mut nets, &[1]) => {}
+        () = behind.parted() => panic!("parted with before it did anything"),
+    }
+    let [net] = &mut nets;
+    leave_behind(net).await;
+    assert_eq!(net.publish(envelope(&[1; 500])), PublishOutcome::Sent);
+    let mut heard = Vec::new();
+    in_time("the envelope", async {
+        while !holds(&heard, &[1; 500]) {
+            tokio::select! {
+                more = behind.hear() => heard.extend(more),
+                event = net.next() => drop(accept(net, event)),
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_that_was_behind_is_told_when_it_is_passed_on_to_again() {
+    let at = place();
+    let mut hub = settings();
+    hub.listen = vec![at.clone()];
+    hub.pace.stall = 2 * DEADLINE;
+    // The other one is not driven for a while, and gives no sign of life.
+    hub.pace.silence = 2 * DEADLINE;
+    let mut nets = [Net::new(hub).expect("a node"), node(&place(), &[&at])];
+    meet(&mut nets, &[1, 1]).await;
+    let [hub, slow] = &mut nets;
+    leave_behind(hub).await;
+    in_time("the node to be told", async {
+        loop {
+            tokio::select! {
+                event = hub.next() => drop(accept(hub, event)),
+                event = slow.next() => match event {
+                    NetEvent::Engine(Input::Resumed) => return,
+                    NetEvent::Engine(Input::Peers(_)) => panic!("it is a neighbour all the time"),
+                    event => drop(accept(slow, event)),
                 }
             }
         }
     })
     .await;
-    assert_eq!(copies(&heard, &first), 1);
-}
-
-#[tokio::test]
-async fn a_neighbour_outside_the_mesh_is_not_handed_what_a_node_publishes() {
-    let [first, second] = [[1; 500], [2; 500]];
-    let (mut hub, mut honest, mut outside) = between(|at| Attacker::listening(at, TOPIC)).await;
-    outside.send(&[Part::prune(TOPIC)]);
-    outside.send(&[Part::Message(TOPIC.to_owned(), envelope(b"pruned"))]);
-    let mut heard = Vec::new();
-    in_time("the second envelope", async {
-        while !holds(&heard, &second) {
-            tokio::select! {
-                more = outside.hear() => heard.extend(more),
-                event = honest.next() => drop(accept(&mut honest, event)),
-                event = hub.next() => if accept(&mut hub, event).is_some() {
-                    assert_eq!(hub.publish(envelope(&first)), PublishOutcome::Sent);
-                    assert_eq!(hub.publish(envelope(&second)), PublishOutcome::Sent);
-                    outside.send(&[Part::want(id(&second))]);
-                },
-            }
-        }
-    })
-    .await;
-    assert!(!holds(&heard, &first), "what was not asked for came");
-}
-
-#[tokio::test]
-async fn a_node_that_is_in_nobodys_mesh_publishes_all_the_same() {
-    let at = place();
-    let mut nets = [node(&at, &[])];
-    let mut outside = Attacker::listening(&at, TOPIC);
-    tokio::select! {
-        () = meet(&mut nets, &[1]) => {}
-        () = outside.parted() => panic!("parted with before it did anything"),
-    }
-    let [net] = &mut nets;
-    outside.send(&[Part::prune(TOPIC)]);
-    outside.send(&[Part::Message(TOPIC.to_owned(), envelope(b"pruned"))]);
-    let mut heard = Vec::new();
-    in_time("the envelope", async {
-        while !holds(&heard, &[1; 500]) {
-            tokio::select! {
-                more = outside.hear() => heard.extend(more),
-                event = net.next() => if accept(net, event).is_some() {
-                    assert_eq!(net.publish(envelope(&[1; 500])), PublishOutcome::Sent);
-                },
-            }
-        }
-    })
-    .await;
+    assert!(hub.is_in_mesh(HONEST));
 }
 
 #[tokio::test]

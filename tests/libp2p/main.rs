@@ -24,6 +24,7 @@ mod flood;
 mod forward;
 mod hostile;
 mod hosts;
+mod joining;
 mod links;
 #[path = "../support/noise.rs"]
 mod noise;

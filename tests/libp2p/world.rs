@@ -46,11 +46,13 @@ pub(crate) fn settings() -> NetSettings {
         handshake_out: DEADLINE,
         lease: DEADLINE,
         join: Duration::from_secs(20),
+        greeting: Duration::from_millis(100),
         heartbeat: Duration::from_millis(100),
         silence: Duration::from_secs(2),
         // For as long as a test waits at all.
         exchange: DEADLINE,
         stall: Duration::from_secs(2),
+        pause: Duration::from_secs(1),
         farewell: Duration::from_millis(100),
         stood: Duration::ZERO,
         first_retry: Duration::from_millis(20),

@@ -275,10 +275,16 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// The sender leaves the mesh of this topic for a minute.
+    /// The sender says that it passes nothing on in this topic for a minute.
     pub(crate) fn prune(topic: &str) -> Self {
         let body = [&*field(1, topic.as_bytes()), &[3 << 3, 60]].concat();
         Self::Raw(field(3, &field(4, &body)))
+    }
+
+    /// The sender announces the envelopes with these ids.
+    pub(crate) fn have(topic: &str, ids: &[EnvelopeId]) -> Self {
+        let ids: Vec<u8> = ids.iter().flat_map(|id| field(2, &id.0)).collect();
+        Self::Raw(field(3, &field(1, &[field(1, topic.as_bytes()), ids].concat())))
     }
 
     /// The sender asks for the envelope with this id.

@@ -15,8 +15,8 @@ pub const SPAN: Millis = Millis::from_secs(120);
 /// senders hear it ([`SyncPace::steps`](crate::engine::settings::SyncPace)).
 const PEAK: Millis = Millis::from_secs(60);
 
-/// Blocks a second that a node passes on unless told otherwise: 1 Mbit/s each way at 2.8 copies of
-/// each (`proto/README.md`, "Line").
+/// Blocks a second that a node passes on unless told otherwise: 0.26 Mbit/s to each neighbour
+/// (`proto/README.md`, "Line").
 pub const DEFAULT: NonZeroU32 = NonZeroU32::new(16).unwrap();
 
 /// What a block takes from the bucket, which is filled by the rate each millisecond.

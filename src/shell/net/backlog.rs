@@ -6,8 +6,8 @@
 //! *settled*. Whenever gossipsub's handler has nothing more to do while the neighbour takes
 //! everything, its queue is empty, and all that was handed before is settled. What is between the
 //! two is at least what waits of what is published and passed on; every emptying forgives what was
-//! counted too much. What a neighbour asks for (IWANT) is not counted: the places of its queue
-//! (`behaviour::QUEUE`) bound it.
+//! counted too much. Nothing else of any size is ever queued: what neighbours ask for (IWANT) is left
+//! out where it comes in ([`frame`](super::frame)).
 //!
 //! Whoever is [`BEHIND`] leaves the mesh until it has caught up, and keeps its link: others' flood
 //! must not cost a slow neighbour its connection. Whoever takes nothing at all is parted with by

@@ -83,16 +83,6 @@ impl Protocols {
 /// Five rejected envelopes (P4: 5 squared times -4); our own count blocks at four.
 const GRAYLIST: f64 = -80.0;
 
-/// Neighbours in the mesh (D). Eight: the degree at which the anonymity of a sender was simulated.
-const MESH: usize = 8;
-
-/// At this many, surplus neighbours are pruned (D_hi); gossipsub's default.
-const MESH_HIGH: usize = 12;
-
-/// The most ids announced or asked for in one frame. Half of what is handed on of a frame that
-/// comes in ([`frame`](super::frame)).
-const CONTROL_IDS: usize = 500;
-
 /// Envelopes that wait for one neighbour, beside what its stream holds, a copy of each: 512 KiB of the
 /// usual ones. Of the longest the default line lets 60 through at once, which are 4 MB. A guess: more
 /// than thirty nodes that all speak at once put into it on a busy machine (120).
@@ -115,7 +105,7 @@ fn identity_card(key: &identity::Keypair) -> identify::Config {
 fn gossip(names: &ProtocolNames, settings: &NetSettings) -> Result<CheckedGossip, NetError> {
     let floor = Floor::new(settings.floor_bits);
     let inspector = Arc::new(Inspector::new(names.flood.hash(), floor, settings.pace.wall));
-    let config = gossip_config(names, Arc::clone(&inspector))
+    let config = gossip_config(names, settings, Arc::clone(&inspector))
         .map_err(|error| NetError::Protocol(error.to_string()))?;
     let ours = [names.flood.hash(), names.heartbeat.hash()].into_iter().collect();
     let mut gossip = Gossipsub::new_with_subscription_filter_and_transform(
@@ -132,8 +122,10 @@ fn gossip(names: &ProtocolNames, settings: &NetSettings) -> Result<CheckedGossip
 
 fn gossip_config(
     names: &ProtocolNames,
+    settings: &NetSettings,
     inspector: Arc<Inspector>,
 ) -> Result<gossipsub::Config, gossipsub::ConfigBuilderError> {
+    let neighbours = settings.limits.neighbours();
     gossipsub::ConfigBuilder::default()
         // No author, sequence number or signature; a message with one is rejected.
         .validation_mode(gossipsub::ValidationMode::Anonymous)
@@ -145,22 +137,27 @@ fn gossip_config(
         // the mesh is seen to be the author.
         .flood_publish(false)
         .connection_handler_queue_len(QUEUE)
-        // Asking again is asking for another copy.
-        .gossip_retransimission(1)
+        // Nothing is announced (IHAVE): whoever is not passed an envelope on to at once would be told
+        // within seconds what catching up keeps for a minute. What neighbours announce and ask for is
+        // left out where it comes in (`frame`).
+        .gossip_lazy(0)
+        .gossip_factor(0.0)
+        .history_gossip(0)
         // Alike, because what waits longer for its own than for others' names an author.
         .publish_queue_duration(QUEUED)
         .forward_queue_duration(QUEUED)
-        // The low mark is D itself, so that the next heartbeat fills the mesh up: in a mesh below D
-        // publishing adds neighbours outside it, unless they are left out
-        // (`CheckedGossip::publish_envelope`).
-        .mesh_n(MESH)
-        .mesh_n_low(MESH)
-        .mesh_n_high(MESH_HIGH)
+        // So every neighbour in the flood is in the mesh, as soon as it says that it is in the flood: D
+        // and D_lo are as many as there can be, and there are never so many that some are pruned.
+        // Outside the mesh are those alone that are too far behind (`backlog`).
+        .mesh_n(neighbours)
+        .mesh_n_low(neighbours)
+        .mesh_n_high(neighbours.saturating_add(1))
+        .mesh_outbound_min(0)
+        .prune_backoff(settings.pace.pause)
         // Forwarders send IDONTWANT and authors do not, so it would mark the author.
         .idontwant_message_size_threshold(usize::MAX)
         .max_transmit_size(FRAME)
         .max_control_message_size(FRAME)
-        .max_control_messages_sent(CONTROL_IDS)
         // The first heartbeat at once: before it, nothing mends a mesh.
         .heartbeat_initial_delay(Duration::from_secs(1))
         // The topic of the signs of life carries nothing and needs no mesh; without one, joining
@@ -174,15 +171,15 @@ fn gossip_config(
 
 fn thresholds() -> gossipsub::PeerScoreThresholds {
     gossipsub::PeerScoreThresholds {
-        // After one rejected envelope (-4) nothing changes, after two (-16) no ids are exchanged
-        // with the peer, after four (-64) it is sent nothing of ours.
+        // What was rejected never comes so far (`inbound`): this is a second line. At -4 a neighbour
+        // leaves the mesh, and at -64 it is sent nothing of ours. No ids are exchanged with anybody.
         gossip_threshold: -10.0,
         publish_threshold: -50.0,
         graylist_threshold: GRAYLIST,
         // Peer exchange is not used: no score reaches this.
         accept_px_threshold: 1000.0,
-        // Half of what P2 can give: a mesh that delivers nothing tries two others a minute.
-        opportunistic_graft_threshold: 2.5,
+        // There is nobody to try: all are in the mesh.
+        opportunistic_graft_threshold: 0.0,
     }
 }
 
@@ -190,8 +187,8 @@ fn thresholds() -> gossipsub::PeerScoreThresholds {
 /// penalty.
 ///
 /// **No penalty here parts with anybody**, and none is for neighbours at the same address (P6). What
-/// somebody else can bring about (a flood through us that a line cannot take, an id that we were too busy
-/// to be sent) costs a place in the mesh for some seconds, and nothing more.
+/// somebody else can bring about (a flood through us that a line cannot take) costs a place in the mesh
+/// for some seconds, and nothing more.
 fn scores(names: &ProtocolNames) -> gossipsub::PeerScoreParams {
     let tenth_after = gossipsub::score_parameter_decay;
     let mut params = gossipsub::PeerScoreParams {
@@ -199,19 +196,13 @@ fn scores(names: &ProtocolNames) -> gossipsub::PeerScoreParams {
         // deliveries buy no invalid ones.
         topic_score_cap: 5.0,
         // What `backlog` says of a neighbour. Others can bring it about by a flood through us, so nothing
-        // follows from it but that the neighbour leaves the mesh, where it is told by ids what it
-        // missed.
+        // follows from it but that the neighbour leaves the mesh, and catches up with what it missed.
         app_specific_weight: 1.0,
         // P6: behind one address may be a household, a carrier's network or an exit of Tor. How many
         // places they get is the door's affair, and only when all are taken.
         ip_colocation_factor_weight: 0.0,
-        // P7: ids announced and never delivered, grafts during a back-off. Whoever keeps this node
-        // busy for three seconds makes others seem to break their word, so twenty a minute are
-        // nothing, and beyond that (29, -81) a peer is ignored until the count has fallen, and never
-        // parted with. The figures are guesses.
-        behaviour_penalty_weight: -1.0,
-        behaviour_penalty_threshold: 20.0,
-        behaviour_penalty_decay: tenth_after(Duration::from_secs(60)),
+        // P7: ids announced and never delivered, grafts during a back-off. Neither is looked at.
+        behaviour_penalty_weight: 0.0,
         // Who takes too little is known by bytes (`backlog`). Envelopes that found a queue full are no
         // measure of it: a burst of others' fills the queue of an honest neighbour.
         slow_peer_weight: 0.0,
@@ -253,7 +244,8 @@ mod tests {
         let names = ProtocolNames::new(&name, 0);
         let (floor, wall) = (Floor::new(0), crate::shell::os::clock::wall);
         let inspector = Arc::new(Inspector::new(names.flood.hash(), floor, wall));
-        let config = gossip_config(&names, inspector).expect("a configuration");
+        let settings = NetSettings::new(name, 0);
+        let config = gossip_config(&names, &settings, inspector).expect("a configuration");
         assert_eq!(config.publish_queue_duration(), config.forward_queue_duration());
     }
 
@@ -269,6 +261,7 @@ mod tests {
             params.slow_peer_weight,
             flood.mesh_message_deliveries_weight,
             flood.mesh_failure_penalty_weight,
+            params.behaviour_penalty_weight,
         ];
         assert!(aimed.iter().all(|weight| *weight == 0.0), "{aimed:?}");
         let behind = params.app_specific_weight * OUT_OF_MESH;

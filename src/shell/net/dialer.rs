@@ -17,8 +17,8 @@ use super::settings::NetTiming;
 /// the local network cannot fill the memory. A guess.
 pub(super) const TARGETS: usize = 256;
 
-/// Neighbours sought among learnt addresses: a whole gossipsub mesh of connections that we dialled,
-/// because an attacker chooses those that dial us.
+/// Neighbours sought among learnt addresses: eight, the degree at which the anonymity of a sender was
+/// simulated, of connections that we dialled, because an attacker chooses those that dial us.
 const WANTED: usize = 8;
 
 /// Failures in a row after which a learnt address is forgotten: at the default pace about a quarter
@@ -297,10 +297,12 @@ mod tests {
         handshake_out: Duration::from_secs(1),
         lease: Duration::from_secs(1),
         join: Duration::from_secs(1),
+        greeting: Duration::from_secs(1),
         heartbeat: Duration::from_secs(1),
         silence: Duration::from_secs(1),
         exchange: Duration::from_secs(1),
         stall: Duration::from_secs(1),
+        pause: Duration::from_secs(1),
         farewell: Duration::from_secs(1),
         stood: Duration::from_secs(30),
         first_retry: Duration::from_secs(1),

@@ -115,6 +115,10 @@ impl Net {
             self.ready.push_back(NetEvent::Engine(input));
         }
         self.swarm.behaviour_mut().gossip.weigh();
+        self.peers.await_no_longer(now, self.pace.greeting);
+        if self.peers.take_resumed() {
+            self.ready.push_back(NetEvent::Engine(Input::Resumed));
+        }
         self.disconnect_overdue(now);
         if now >= self.next_heartbeat {
             self.heartbeat(now);
@@ -182,6 +186,7 @@ impl Net {
         let event = match event {
             GossipEvent::Protocol(event) => event,
             GossipEvent::Dead { peer } => return self.disconnect(peer, DisconnectReason::Silent),
+            GossipEvent::PassingOn { peer, said } => return self.peers.passes_on(peer, said),
             GossipEvent::Refused { peer, count } => {
                 let from = self.peers.tag(peer, now);
                 for _ in 0..count.min(REFUSALS) {
@@ -196,7 +201,7 @@ impl Net {
             }
             gossipsub::Event::Subscribed { peer_id, topic } => {
                 if topic == self.names.flood.hash() {
-                    self.peers.joined(peer_id);
+                    self.peers.joined(peer_id, now);
                     self.dialer.joined(&peer_id, now);
                     let protocols = self.swarm.behaviour_mut();
                     protocols.door.joined(peer_id, now);

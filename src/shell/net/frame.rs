@@ -17,16 +17,19 @@
 //!
 //! | left out | because |
 //! |---|---|
-//! | announced and wanted ids beyond [`IDS`], by whole entries | we write 500 |
+//! | IHAVE | whoever announces ids sees by what is asked for which of them this node has seen |
+//! | IWANT | this node announces nothing, and whoever asks all the same would see what it has |
 //! | IDONTWANT | a neighbour could have any number of ids kept here; a program that writes them gets a copy more |
-//! | the peers in a PRUNE | peer exchange is off |
-//! | a back-off in it beyond [`BACK_OFF`] | gossipsub keeps it for whoever has left, an hour if that is said |
+//! | GRAFT and PRUNE | whoever is subscribed is passed everything on to, and has no say in it; only what the last one says of the flood is noted ([`PassingOn`]) |
 //! | extensions, and fields unknown here | they mean nothing here |
+//!
+//! So of control data nothing at all is decoded, and nothing that a neighbour writes there makes this
+//! node write anything.
 
 use core::ops::Range;
 
 /// The longest frame, in bytes: the longest envelope of the network and as many ids as js-libp2p may
-/// announce (170,000 bytes of them).
+/// announce (170,000 bytes of them), though none is looked at.
 pub(super) const FRAME: usize = 256 << 10;
 
 /// Subscriptions in a frame. A guess far above the need, as the next two.
@@ -44,13 +47,6 @@ const NAME: usize = 256;
 /// Bytes in an id. Twice an id of this network, so that one by another function is no offence.
 const ID: usize = 64;
 
-/// Ids in the announcements and wishes of a frame that are handed on. Twice what this program
-/// writes (`behaviour`).
-const IDS: usize = 1_024;
-
-/// The longest back-off that is handed on, in seconds: what gossipsub's programs write.
-const BACK_OFF: u64 = 60;
-
 /// The frame breaks a rule that every program of this network keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Breach;
@@ -59,13 +55,24 @@ pub(super) struct Breach;
 #[derive(Default, PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
 pub(super) struct Sifted {
-    /// A frame of the subscriptions and control data alone; without bytes if there are none.
+    /// A frame of the subscriptions alone; without bytes if there are none.
     pub(super) rest: Vec<u8>,
+    /// What its sender says last of passing the flood on to us, if it says anything.
+    pub(super) passing_on: Option<PassingOn>,
     /// Where the messages lie, at most [`MESSAGES`]. Not looked at yet.
     pub(super) messages: Vec<Range<usize>>,
     /// What dealing with the frame costs: 1 for each begun KiB and each message, and 1/16 for every
     /// other field. Never nothing: a frame without bytes is a turn of its connection's task, too.
     pub(super) work: u32,
+}
+
+/// What a neighbour says of passing the flood on to this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PassingOn {
+    /// GRAFT: it does.
+    Begun,
+    /// PRUNE: it does not.
+    Ended,
 }
 
 /// A message.
@@ -97,11 +104,12 @@ pub(super) fn measure(bytes: &[u8]) -> Result<Option<(usize, usize)>, Breach> {
     Ok(Some((bytes.len() - rest.len(), length)))
 }
 
-/// Counts what is in a frame and picks out what is used.
+/// Counts what is in a frame and picks out what is used; `flood` is the name of the topic that is
+/// passed on.
 ///
 /// # Errors
 /// When it is over a bound, or no frame at all.
-pub(super) fn sift(frame: &[u8]) -> Result<Sifted, Breach> {
+pub(super) fn sift(frame: &[u8], flood: &[u8]) -> Result<Sifted, Breach> {
     let mut sifted = Sifted::default();
     let mut counted = Counted::default();
     for field in Fields(frame) {
@@ -120,10 +128,7 @@ pub(super) fn sift(frame: &[u8]) -> Result<Sifted, Breach> {
                 }
             }
             (3, Some(control)) => {
-                let kept = counted.control(control)?;
-                if !kept.is_empty() {
-                    put(&mut sifted.rest, 3, &kept);
-                }
+                sifted.passing_on = counted.control(control, flood)?.or(sifted.passing_on);
             }
             // Known numbers of another type would make gossipsub end the stream.
             (1..=3, None) => return Err(Breach),
@@ -141,7 +146,6 @@ struct Counted {
     fields: usize,
     subscriptions: usize,
     controls: usize,
-    ids: usize,
 }
 
 impl Counted {
@@ -162,9 +166,9 @@ impl Counted {
         Ok(())
     }
 
-    /// The entries of control data that are used.
-    fn control(&mut self, control: &[u8]) -> Result<Vec<u8>, Breach> {
-        let mut kept = Vec::new();
+    /// What control data says last of passing this topic on.
+    fn control(&mut self, control: &[u8], flood: &[u8]) -> Result<Option<PassingOn>, Breach> {
+        let mut said = None;
         for field in Fields(control) {
             let field = field?;
             self.fields += 1;
@@ -179,63 +183,49 @@ impl Counted {
                 return Err(Breach);
             }
             match field.number {
-                // GRAFT and PRUNE.
-                3 | 4 => put(&mut kept, field.number, &self.membership(entry)?),
                 // IHAVE, with ids in field 2, IWANT and IDONTWANT, with ids in field 1.
-                1 | 2 | 5 => {
-                    let fits = self.ids(entry, if field.number == 1 { 2 } else { 1 })?;
-                    if fits && field.number != 5 {
-                        kept.extend_from_slice(field.whole);
-                    }
-                }
+                1 => self.ids(entry, 2)?,
+                2 | 5 => self.ids(entry, 1)?,
+                3 if self.is_of(entry, flood)? => said = Some(PassingOn::Begun),
+                4 if self.is_of(entry, flood)? => said = Some(PassingOn::Ended),
                 _ => {}
             }
         }
-        Ok(kept)
+        Ok(said)
     }
 
-    /// Counts the ids in an entry. Whether the frame has room for all of them.
-    fn ids(&mut self, entry: &[u8], number: u32) -> Result<bool, Breach> {
-        let before = self.ids;
+    /// Counts the ids in an entry.
+    fn ids(&mut self, entry: &[u8], number: u32) -> Result<(), Breach> {
         for field in Fields(entry) {
             let field = field?;
             self.fields += 1;
             match (field.number == number, field.number, field.value) {
-                (true, _, Some(id)) if id.len() <= ID => self.ids += 1,
+                (true, _, Some(id)) if id.len() <= ID => {}
                 // The topic of an announcement.
                 (false, 1, Some(topic)) => name(topic)?,
                 (true, _, _) | (false, 1, None) => return Err(Breach),
                 (false, _, _) => {}
             }
         }
-        let fits = self.ids <= IDS;
-        if !fits {
-            self.ids = before;
-        }
-        Ok(fits)
+        Ok(())
     }
 
-    /// A GRAFT or PRUNE with its topic and back-off alone.
-    fn membership(&mut self, entry: &[u8]) -> Result<Vec<u8>, Breach> {
-        let mut kept = Vec::new();
+    /// Whether a GRAFT or PRUNE is of this topic.
+    fn is_of(&mut self, entry: &[u8], flood: &[u8]) -> Result<bool, Breach> {
+        let mut is_of_flood = false;
         for field in Fields(entry) {
             let field = field?;
             self.fields += 1;
             match (field.number, field.value) {
                 (1, Some(topic)) => {
                     name(topic)?;
-                    kept.extend_from_slice(field.whole);
-                }
-                (3, None) => {
-                    let seconds = field.varint().ok_or(Breach)?;
-                    put_number(&mut kept, 3 << 3);
-                    put_number(&mut kept, seconds.min(BACK_OFF));
+                    is_of_flood = topic == flood;
                 }
                 (1, None) | (3, Some(_)) => return Err(Breach),
                 _ => {}
             }
         }
-        Ok(kept)
+        Ok(is_of_flood)
     }
 }
 
@@ -322,15 +312,6 @@ struct Field<'a> {
     after: usize,
 }
 
-impl Field<'_> {
-    /// Its value, if it is a number of variable length.
-    fn varint(&self) -> Option<u64> {
-        let mut rest = self.whole;
-        let tag = number(&mut rest)?;
-        (tag & 7 == 0).then(|| number(&mut rest)).flatten()
-    }
-}
-
 impl<'a> Fields<'a> {
     fn read(&mut self) -> Option<Field<'a>> {
         let all = self.0;
@@ -388,6 +369,10 @@ mod tests {
 
     use super::*;
 
+    fn sifted(frame: &[u8]) -> Result<Sifted, Breach> {
+        sift(frame, b"one")
+    }
+
     fn field(number: u32, value: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         put(&mut bytes, number, value);
@@ -426,9 +411,9 @@ mod tests {
     #[test]
     fn a_frame_at_a_bound_is_read_and_one_above_it_is_a_breach() {
         for (what, bound, frame) in BOUNDS {
-            assert!(sift(&frame(bound)).is_ok(), "{bound} of {what}");
-            assert_eq!(sift(&frame(bound + 1)), Err(Breach), "{} of {what}", bound + 1);
-            assert_eq!(sift(&frame(200_000)), Err(Breach), "200,000 of {what}");
+            assert!(sifted(&frame(bound)).is_ok(), "{bound} of {what}");
+            assert_eq!(sifted(&frame(bound + 1)), Err(Breach), "{} of {what}", bound + 1);
+            assert_eq!(sifted(&frame(200_000)), Err(Breach), "200,000 of {what}");
         }
     }
 
@@ -454,13 +439,13 @@ mod tests {
             &mistyped,
         ];
         for bytes in bad {
-            assert_eq!(sift(bytes), Err(Breach), "{bytes:?}");
+            assert_eq!(sifted(bytes), Err(Breach), "{bytes:?}");
         }
         for entry in [control(1, &[1 << 3, 0]), control(3, &[8, 0]), control(4, &field(3, &[]))] {
-            assert_eq!(sift(&entry), Err(Breach), "{entry:?}");
+            assert_eq!(sifted(&entry), Err(Breach), "{entry:?}");
         }
-        assert_eq!(sift(&field(3, &[3 << 3, 0])), Err(Breach), "a GRAFT that is a number");
-        assert_eq!(sift(&control(3, &field(1, &[0xff]))), Err(Breach), "a name that is no text");
+        assert_eq!(sifted(&field(3, &[3 << 3, 0])), Err(Breach), "a GRAFT that is a number");
+        assert_eq!(sifted(&control(3, &field(1, &[0xff]))), Err(Breach), "a name that is no text");
     }
 
     #[test]
@@ -470,68 +455,55 @@ mod tests {
         let unknown = [field(10, b"x"), vec![11 << 3, 7], vec![12 << 3 | 5, 0, 0, 0, 0]].concat();
         let message = field(2, b"a message");
         let frame = [wants, extensions, unknown, message].concat();
-        let sifted = sift(&frame).unwrap();
-        assert!(sifted.rest.is_empty(), "{sifted:?}");
-        assert_eq!(sifted.messages.len(), 1);
-        assert_eq!(&frame[sifted.messages[0].clone()], b"a message");
+        let held = sifted(&frame).unwrap();
+        assert!(held.rest.is_empty(), "{held:?}");
+        assert_eq!(held.messages.len(), 1);
+        assert_eq!(&frame[held.messages[0].clone()], b"a message");
     }
 
     #[test]
     fn what_is_used_is_handed_on_as_it_came() {
         let greeting = [subscription(b"one"), subscription(b"two")].concat();
-        let ids = field(2, &[7; 32]).repeat(3);
+        assert_eq!(sifted(&greeting).unwrap().rest, greeting);
+    }
+
+    #[test]
+    fn of_control_data_nothing_is_handed_on_and_no_ids_of_either_kind() {
+        let ids = |number: u32, count: usize| field(number, &[7; 32]).repeat(count);
         let all = [
-            greeting,
-            control(1, &[field(1, b"one"), ids].concat()),
-            control(2, &field(1, &[7; 32])),
+            control(1, &[field(1, b"one"), ids(2, 3)].concat()),
+            control(1, &ids(2, 5_000)),
+            control(2, &ids(1, 3)),
             control(3, &field(1, b"one")),
-            control(4, &[field(1, b"one"), vec![3 << 3, 60]].concat()),
-        ]
-        .concat();
-        assert_eq!(sift(&all).unwrap().rest, all);
-        // Entries may lie in one control message, too.
-        let grafts = field(3, &field(3, &field(1, b"one")).repeat(2));
-        assert_eq!(sift(&grafts).unwrap().rest, grafts);
-    }
-
-    #[test]
-    fn a_prune_loses_the_peers_it_names() {
-        let topic = field(1, b"one");
-        let peers = field(2, &field(1, &[0; 38])).repeat(100);
-        let prune = control(4, &[&*topic, &*peers, &[3 << 3, 60]].concat());
-        let without = control(4, &[&*topic, &[3 << 3, 60]].concat());
-        assert_eq!(sift(&prune).unwrap().rest, without);
-    }
-
-    #[test]
-    fn a_back_off_of_an_hour_is_read_as_one_of_a_minute() {
-        let topic = field(1, b"one");
-        let prune = |seconds: u64| {
-            let mut entry = [&*topic, &[3 << 3]].concat();
-            put_number(&mut entry, seconds);
-            control(4, &entry)
-        };
-        for (said, read) in [(0, 0), (10, 10), (60, 60), (61, 60), (3_600, 60), (u64::MAX, 60)] {
-            assert_eq!(sift(&prune(said)).unwrap().rest, prune(read), "{said} s");
+            control(4, &[field(1, b"one"), ids(2, 100), vec![3 << 3, 60]].concat()),
+            control(5, &ids(1, 3)),
+        ];
+        for frame in all {
+            assert!(sifted(&frame).unwrap().rest.is_empty(), "{frame:?}");
         }
-        let fixed = control(4, &[&*topic, &[3 << 3 | 5, 1, 0, 0, 0]].concat());
-        assert_eq!(sift(&fixed), Err(Breach), "a number of another type");
     }
 
     #[test]
-    fn more_ids_than_are_handed_on_are_no_offence() {
-        let few = control(1, &field(2, &[7; 32]));
-        let full = control(1, &field(2, &[7; 32]).repeat(IDS - 1));
-        let more = control(1, &field(2, &[7; 32]).repeat(5_000));
-        assert_eq!(
-            sift(&[&*more, &*full, &*few, &*few].concat()).unwrap().rest,
-            [full, few].concat()
-        );
+    fn the_last_graft_or_prune_of_the_flood_is_noted_and_none_of_another_topic() {
+        let graft = |topic: &[u8]| field(3, &field(1, topic));
+        let prune = |topic: &[u8]| field(4, &[&*field(1, topic), &[3 << 3, 60]].concat());
+        let said = |entries: &[Vec<u8>]| {
+            let apart = entries.iter().map(|entry| field(3, entry)).collect::<Vec<_>>().concat();
+            let apart = sifted(&apart).unwrap().passing_on;
+            // Entries may lie in one control message, too.
+            assert_eq!(sifted(&field(3, &entries.concat())).unwrap().passing_on, apart);
+            apart
+        };
+        assert_eq!(said(&[]), None);
+        assert_eq!(said(&[graft(b"two"), prune(b"two"), field(3, &[])]), None);
+        assert_eq!(said(&[graft(b"one"), prune(b"two")]), Some(PassingOn::Begun));
+        assert_eq!(said(&[graft(b"one"), prune(b"one")]), Some(PassingOn::Ended));
+        assert_eq!(said(&[prune(b"one"), graft(b"one"), graft(b"two")]), Some(PassingOn::Begun));
     }
 
     #[test]
     fn work_is_counted_by_bytes_messages_and_fields() {
-        let work = |frame: &[u8]| sift(frame).unwrap().work;
+        let work = |frame: &[u8]| sifted(frame).unwrap().work;
         assert_eq!(work(&[]), 1, "one byte of length and nothing else");
         assert_eq!(work(&field(2, &[7; 100])), 2);
         assert_eq!(work(&field(2, &[7; 2_000])), 3);
@@ -562,8 +534,8 @@ mod tests {
         }
         assert_eq!(message(&[2 << 3, 0]), Err(Breach));
         let frame = alone(&plain);
-        let sifted = sift(&frame).unwrap();
-        assert_eq!(message(&frame[sifted.messages[0].clone()]), Ok(plain));
+        let held = sifted(&frame).unwrap();
+        assert_eq!(message(&frame[held.messages[0].clone()]), Ok(plain));
     }
 
     proptest! {
@@ -574,9 +546,9 @@ mod tests {
             prop_assert!(message(&bytes).map_or(true, |said| said.data.len() <= bytes.len()));
             let begins = measure(&bytes);
             prop_assert!(begins.is_ok_and(|at| at.is_none_or(|(_, length)| length <= FRAME)) || begins.is_err());
-            if let Ok(sifted) = sift(&bytes) {
-                let again = sift(&sifted.rest).unwrap();
-                prop_assert_eq!(again.rest, sifted.rest);
+            if let Ok(held) = sifted(&bytes) {
+                let again = sifted(&held.rest).unwrap();
+                prop_assert_eq!(again.rest, held.rest);
                 prop_assert!(again.messages.is_empty());
             }
         }
@@ -589,14 +561,14 @@ mod tests {
             for (kind, n) in parts {
                 let kept = match kind {
                     0 => subscription(&vec![b't'; n]),
-                    1 => control(1, &field(2, &vec![7; n])),
-                    2 => control(3, &field(1, &vec![b't'; n])),
-                    3 => control(4, &[8 * 3, u8::try_from(n).unwrap()]),
                     _ => Vec::new(),
                 };
                 used.extend_from_slice(&kept);
                 frame.extend_from_slice(&kept);
                 match kind {
+                    1 => frame.extend(control(1, &field(2, &vec![7; n]))),
+                    2 => frame.extend(control(3, &field(1, &vec![b't'; n]))),
+                    3 => frame.extend(control(4, &[8 * 3, u8::try_from(n).unwrap()])),
                     4 => frame.extend(control(5, &field(1, &vec![7; n]))),
                     5 => {
                         frame.extend(field(2, &vec![9; n]));
@@ -606,9 +578,9 @@ mod tests {
                     _ => {}
                 }
             }
-            let sifted = sift(&frame).unwrap();
-            prop_assert_eq!(&sifted.rest, &used);
-            let messages = sifted.messages.into_iter().map(|at| frame[at].to_vec());
+            let held = sifted(&frame).unwrap();
+            prop_assert_eq!(&held.rest, &used);
+            let messages = held.messages.into_iter().map(|at| frame[at].to_vec());
             prop_assert_eq!(messages.collect::<Vec<_>>(), said);
         }
     }

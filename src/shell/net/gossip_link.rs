@@ -32,7 +32,7 @@ use crate::engine::envelope::EnvelopeId;
 use crate::engine::secret::opaque_debug;
 
 use super::backlog::Ledger;
-use super::frame::{self, Breach, Sifted};
+use super::frame::{self, Breach, PassingOn, Sifted};
 use super::inbound::{Gossipsub, Inspector, Look, OffTime};
 use super::muxer::waited;
 use super::peers::REFUSALS;
@@ -76,6 +76,8 @@ pub(super) enum FromLink {
         /// The envelope's bytes.
         size: usize,
     },
+    /// The neighbour says whether it passes the flood on to us.
+    PassingOn(PassingOn),
     /// The stream on which we write cannot be opened again: nothing more reaches the neighbour.
     Dead,
     /// What was left out of a frame.
@@ -91,6 +93,7 @@ opaque_debug!(
     enum FromLink {
         Protocol,
         Envelope,
+        PassingOn,
         Dead,
         Left,
     }
@@ -223,7 +226,8 @@ impl GossipLink {
 
     fn begin(&mut self, frame: BytesMut) -> Outcome {
         let Some(inbound) = &mut self.inbound else { return Outcome::Wait };
-        let Ok(Sifted { rest, messages, work }) = frame::sift(&frame) else {
+        let sifted = frame::sift(&frame, self.inspector.flood());
+        let Ok(Sifted { rest, passing_on, messages, work }) = sifted else {
             return self.breach();
         };
         self.work.charge(work, Instant::now());
@@ -235,11 +239,15 @@ impl GossipLink {
                 off_time: OffTime::default(),
             });
         }
+        let passing_on = passing_on.map(FromLink::PassingOn);
         if rest.is_empty() {
-            return Outcome::Turn;
+            return passing_on.map_or(Outcome::Turn, Outcome::Told);
         }
         match (inbound.decode)(&rest) {
-            Some(event) => Outcome::Told(FromLink::Protocol(event)),
+            Some(event) => {
+                self.told.extend(passing_on);
+                Outcome::Told(FromLink::Protocol(event))
+            }
             None => self.breach(),
         }
     }

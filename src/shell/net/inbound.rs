@@ -43,6 +43,7 @@ use crate::engine::secret::opaque_debug;
 
 use super::admissions::{Admissions, MOST};
 use super::backlog::{BEHIND, CAUGHT_UP, Ledger};
+use super::frame::PassingOn;
 use super::gossip_link::{FromLink, GossipLink};
 
 /// Gossipsub that takes part in our two topics alone, and refuses what every node refuses.
@@ -64,6 +65,8 @@ pub(super) struct CheckedGossip {
     behind: BTreeSet<PeerId>,
     /// Neighbours that gossip cannot reach any more, not reported yet.
     dead: Vec<PeerId>,
+    /// What neighbours said last of passing the flood on to us, not reported yet: one entry each.
+    passing_on: BTreeMap<PeerId, PassingOn>,
 }
 
 /// What [`CheckedGossip`] tells.
@@ -82,6 +85,13 @@ pub(super) enum GossipEvent {
         /// The neighbour.
         peer: PeerId,
     },
+    /// A neighbour says whether it passes the flood on to us.
+    PassingOn {
+        /// The neighbour.
+        peer: PeerId,
+        /// What it says.
+        said: PassingOn,
+    },
 }
 
 opaque_debug!(
@@ -89,6 +99,7 @@ opaque_debug!(
         Protocol,
         Refused,
         Dead,
+        PassingOn,
     }
 );
 
@@ -104,14 +115,16 @@ impl CheckedGossip {
             ledgers: BTreeMap::new(),
             behind: BTreeSet::new(),
             dead: Vec::new(),
+            passing_on: BTreeMap::new(),
         }
     }
 
-    /// Gives an envelope of ours to those that others' are passed on to, the mesh.
+    /// Gives an envelope of ours to those that others' are passed on to, the mesh: to all neighbours
+    /// in the flood but those that are too far behind.
     ///
-    /// Where the mesh is not full, gossipsub would add neighbours outside it, which get nothing from
-    /// us but what is our own. With no mesh at all it still does: whatever this node sends is its
-    /// own then, and whoever it may send it to knows.
+    /// Gossipsub would add these, and they would get nothing from us but what is our own. With no mesh
+    /// at all it still does: whatever this node sends is its own then, and whoever it may send it to
+    /// knows.
     ///
     /// # Errors
     /// Gossipsub's.
@@ -339,6 +352,7 @@ impl NetworkBehaviour for CheckedGossip {
                 }
             }
             FromLink::Dead => self.dead.push(peer),
+            FromLink::PassingOn(said) => drop(self.passing_on.insert(peer, said)),
             FromLink::Left { refused, off_time } => {
                 if refused > 0 {
                     let count = self.refused.entry(peer).or_default();
@@ -359,7 +373,14 @@ impl NetworkBehaviour for CheckedGossip {
         if let Some(peer) = self.dead.pop() {
             return Poll::Ready(ToSwarm::GenerateEvent(GossipEvent::Dead { peer }));
         }
-        self.gossip.poll(context).map(|event| event.map_out(GossipEvent::Protocol))
+        let polled = self.gossip.poll(context);
+        // After what gossipsub tells: that somebody joined comes before what it said then.
+        if polled.is_pending()
+            && let Some((peer, said)) = self.passing_on.pop_first()
+        {
+            return Poll::Ready(ToSwarm::GenerateEvent(GossipEvent::PassingOn { peer, said }));
+        }
+        polled.map(|event| event.map_out(GossipEvent::Protocol))
     }
 }
 
@@ -413,10 +434,15 @@ impl Inspector {
         Self { flood, floor, wall, lent: Mutex::default() }
     }
 
+    /// The name of the topic of envelopes.
+    pub(super) fn flood(&self) -> &[u8] {
+        self.flood.as_str().as_bytes()
+    }
+
     /// What is to be done with a message.
     pub(super) fn look(&self, topic: &[u8], data: &[u8]) -> Look {
         // Nothing is carried in any other topic, our own of the signs of life included.
-        if topic != self.flood.as_str().as_bytes() {
+        if topic != self.flood() {
             return Look::Refused;
         }
         let Ok(id) = envelope::inspect(data, &self.floor) else { return Look::Refused };

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::engine::id::NeighbourId;
 
 use super::address_range::Origin;
+use super::frame::PassingOn;
 use super::settings::NetTiming;
 
 /// Rejected envelopes within [`MEMORY`] at which a neighbour is blocked. An honest node of the same
@@ -33,8 +34,11 @@ pub(super) struct PeerTable {
     by_id: BTreeMap<PeerId, PeerEntry>,
     by_tag: BTreeMap<NeighbourId, PeerId>,
     departed: VecDeque<PeerId>,
-    /// Neighbours in the flood at this moment, and where they are.
+    /// Neighbours in the flood at this moment that this node is in the flood of, and where they are.
     inside: BTreeMap<NeighbourId, Origin>,
+    /// Whether a neighbour passed nothing on to this node for a while and does again, which is not told
+    /// yet.
+    has_resumed: bool,
     next_tag: u64,
 }
 
@@ -45,6 +49,8 @@ struct PeerEntry {
     origin: Option<Origin>,
     /// The latest sign of life on the gossip stream; none if it never gave one.
     heartbeat: Option<Instant>,
+    /// What it said last of passing the flood on to us; none if it never said anything.
+    passing_on: Option<PassingOn>,
     refusals: u32,
     /// When the oldest of `refusals` was counted.
     refused_since: Instant,
@@ -55,7 +61,7 @@ struct PeerEntry {
 enum PeerLiveness {
     Gone,
     Connected { since: Instant },
-    Inside,
+    Inside { since: Instant },
 }
 
 /// The reason that a neighbour is overdue.
@@ -75,11 +81,17 @@ impl PeerTable {
             by_tag: BTreeMap::new(),
             departed: VecDeque::new(),
             inside: BTreeMap::new(),
+            has_resumed: false,
             next_tag: 0,
         }
     }
 
-    /// The neighbours that take part in the flood, and where they are.
+    /// The neighbours that take part in the flood and pass it on to this node, and where they are.
+    ///
+    /// From here on nothing of the flood is missed, so not sooner: what is compared with a neighbour
+    /// before it passes everything on, or said before it listens, falls in between. Whoever joined
+    /// and says neither that it passes on nor that it does not counts after a while
+    /// ([`Self::await_no_longer`]).
     pub(super) fn inside(&self) -> &BTreeMap<NeighbourId, Origin> {
         &self.inside
     }
@@ -87,7 +99,7 @@ impl PeerTable {
     /// The number of a neighbour that takes part in the flood; none for all others.
     pub(super) fn insider(&self, peer: &PeerId) -> Option<NeighbourId> {
         let known = self.by_id.get(peer)?;
-        (known.liveness == PeerLiveness::Inside).then_some(known.tag)
+        matches!(known.liveness, PeerLiveness::Inside { .. }).then_some(known.tag)
     }
 
     /// The number of a neighbour; the same for as long as it is remembered, then never again.
@@ -115,6 +127,7 @@ impl PeerTable {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
         self.inside.remove(&known.tag);
         known.liveness = PeerLiveness::Gone;
+        known.passing_on = None;
         // A later connection has another gossip stream: the old beat would make it overdue at once.
         // The refusals stay, or hanging up would clear them.
         known.heartbeat = None;
@@ -122,23 +135,61 @@ impl PeerTable {
     }
 
     /// The neighbour joined the flood.
-    pub(super) fn joined(&mut self, peer: PeerId) {
+    pub(super) fn joined(&mut self, peer: PeerId, now: Instant) {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
         // Not after it has gone: gossipsub's event may come late, when we have disconnected it.
-        if let PeerLiveness::Connected { .. } = known.liveness
-            && let Some(origin) = known.origin
-        {
-            known.liveness = PeerLiveness::Inside;
-            self.inside.insert(known.tag, origin);
+        if let PeerLiveness::Connected { .. } = known.liveness {
+            known.liveness = PeerLiveness::Inside { since: now };
+            // On two connections it may have said so before.
+            if known.passing_on == Some(PassingOn::Begun) {
+                self.inside.extend(known.origin.map(|origin| (known.tag, origin)));
+            }
         }
+    }
+
+    /// The neighbour says whether it passes the flood on to this node.
+    pub(super) fn passes_on(&mut self, peer: PeerId, said: PassingOn) {
+        let Some(known) = self.by_id.get_mut(&peer) else { return };
+        if known.liveness == PeerLiveness::Gone {
+            return;
+        }
+        let before = known.passing_on.replace(said);
+        let PeerLiveness::Inside { .. } = known.liveness else { return };
+        match said {
+            PassingOn::Begun => {
+                self.inside.extend(known.origin.map(|origin| (known.tag, origin)));
+                self.has_resumed |= before == Some(PassingOn::Ended);
+            }
+            // It stays a neighbour: it takes what we pass on, and we catch up with it.
+            PassingOn::Ended => {}
+        }
+    }
+
+    /// Counts those in the flood that joined so long ago and have not said that they pass on: there are
+    /// programs that do and do not say it, if our own word for it reached them first.
+    pub(super) fn await_no_longer(&mut self, now: Instant, wait: Duration) {
+        for known in self.by_id.values() {
+            if let PeerLiveness::Inside { since } = known.liveness
+                && now.duration_since(since) >= wait
+            {
+                self.inside.extend(known.origin.map(|origin| (known.tag, origin)));
+            }
+        }
+    }
+
+    /// Whether a neighbour passed nothing on to this node for a while, and does again, since this was
+    /// asked last: what it did not pass on is missed.
+    pub(super) fn take_resumed(&mut self) -> bool {
+        core::mem::take(&mut self.has_resumed)
     }
 
     /// The neighbour left the flood and is still connected.
     pub(super) fn left(&mut self, peer: PeerId, now: Instant) {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
         // It may join again, and gets the same time for it as a new connection.
-        if known.liveness == PeerLiveness::Inside {
+        if let PeerLiveness::Inside { .. } = known.liveness {
             known.liveness = PeerLiveness::Connected { since: now };
+            known.passing_on = None;
             self.inside.remove(&known.tag);
         }
     }
@@ -177,7 +228,7 @@ impl PeerTable {
                 Some(OverdueReason::Silent)
             }
             // Programs that never give a sign of life are allowed: silence proves nothing of them.
-            (PeerLiveness::Connected { .. } | PeerLiveness::Inside, _) => None,
+            (PeerLiveness::Connected { .. } | PeerLiveness::Inside { .. }, _) => None,
         };
         self.by_id.iter().filter_map(|(id, peer)| Some((*id, verdict(peer)?))).collect()
     }
@@ -211,6 +262,7 @@ impl PeerTable {
                 liveness: PeerLiveness::Gone,
                 origin: None,
                 heartbeat: None,
+                passing_on: None,
                 refusals: 0,
                 refused_since: now,
             }
@@ -265,7 +317,8 @@ mod tests {
         let mut peers = PeerTable::new();
         let peer = PeerId::random();
         peers.connected(peer, HERE, now);
-        peers.joined(peer);
+        peers.joined(peer, now);
+        peers.passes_on(peer, PassingOn::Begun);
         (peers, peer)
     }
 
@@ -320,8 +373,49 @@ mod tests {
         peers.gone(peer);
         peers.connected(peer, there, now);
         assert!(peers.inside().is_empty());
-        peers.joined(peer);
+        peers.passes_on(peer, PassingOn::Begun);
+        peers.joined(peer, now);
         assert_eq!(peers.inside(), &BTreeMap::from([(tag, there)]));
+    }
+
+    #[test]
+    fn a_neighbour_counts_once_it_passes_on_to_us_or_was_waited_for() {
+        let now = Instant::now();
+        let (mut peers, peer, quiet) = (PeerTable::new(), PeerId::random(), PeerId::random());
+        for peer in [peer, quiet] {
+            peers.connected(peer, HERE, now);
+            peers.joined(peer, now);
+        }
+        peers.await_no_longer(now, SECOND);
+        assert!(peers.inside().is_empty());
+        assert!(peers.insider(&peer).is_some(), "it is served all the same");
+        peers.passes_on(peer, PassingOn::Begun);
+        assert_eq!(peers.inside().len(), 1);
+        peers.await_no_longer(now + SECOND, SECOND);
+        assert_eq!(peers.inside().len(), 2);
+        peers.left(quiet, now + SECOND);
+        peers.await_no_longer(now + 2 * SECOND, SECOND);
+        assert_eq!(peers.inside().len(), 1);
+    }
+
+    #[test]
+    fn a_neighbour_that_passes_on_again_is_told_once_and_stays_a_neighbour_meanwhile() {
+        let now = Instant::now();
+        let (mut peers, peer) = one(now);
+        peers.passes_on(peer, PassingOn::Begun);
+        assert!(!peers.take_resumed());
+        peers.passes_on(peer, PassingOn::Ended);
+        assert_eq!(peers.inside().len(), 1);
+        assert!(!peers.take_resumed());
+        peers.passes_on(peer, PassingOn::Begun);
+        assert!(peers.take_resumed() && !peers.take_resumed());
+        // What was said on a connection that is gone says nothing of the next.
+        peers.passes_on(peer, PassingOn::Ended);
+        peers.gone(peer);
+        peers.connected(peer, HERE, now);
+        peers.joined(peer, now);
+        peers.passes_on(peer, PassingOn::Begun);
+        assert!(!peers.take_resumed());
     }
 
     #[test]
@@ -392,7 +486,7 @@ mod tests {
     proptest! {
         #[test]
         fn after_any_events_the_list_holds_the_neighbours_inside_and_numbers_are_unique(
-            steps in prop::collection::vec((0..7_u8, 0..6_usize), 0..200),
+            steps in prop::collection::vec((0..10_u8, 0..6_usize), 0..200),
         ) {
             let now = Instant::now();
             let ids: Vec<_> = (0..6).map(|_| PeerId::random()).collect();
@@ -402,18 +496,25 @@ mod tests {
                 match step {
                     0 => peers.connected(peer, HERE, now),
                     1 => peers.gone(peer),
-                    2 => peers.joined(peer),
+                    2 => peers.joined(peer, now),
                     3 => peers.left(peer, now),
                     4 => peers.heartbeat(peer, now),
                     5 => drop(peers.tag(peer, now)),
+                    6 => peers.passes_on(peer, PassingOn::Begun),
+                    7 => peers.passes_on(peer, PassingOn::Ended),
+                    8 => peers.await_no_longer(now, Duration::ZERO),
                     _ => {
                         let tag = peers.tag(peer, now);
                         peers.refused(tag, now);
                     }
                 }
-                let inside: BTreeMap<_, _> =
-                    peers.by_id.keys().filter_map(|id| Some((peers.insider(id)?, HERE))).collect();
-                prop_assert_eq!(peers.inside(), &inside);
+                let insider = |id| Some((peers.insider(id)?, HERE));
+                let inside: BTreeMap<_, _> = peers.by_id.keys().filter_map(insider).collect();
+                prop_assert!(peers.inside().iter().all(|told| inside.get(told.0) == Some(told.1)));
+                for known in peers.by_id.values().filter(|known| inside.contains_key(&known.tag)) {
+                    let told = peers.inside().contains_key(&known.tag);
+                    prop_assert!(told || known.passing_on != Some(PassingOn::Begun));
+                }
                 prop_assert_eq!(peers.by_id.len(), peers.by_tag.len());
                 for (id, peer) in &peers.by_id {
                     prop_assert_eq!(peers.named(peer.tag), Some(*id));

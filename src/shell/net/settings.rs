@@ -138,13 +138,20 @@ pub struct NetLimits {
     pub exchanges: usize,
 }
 
+impl NetLimits {
+    /// The most neighbours at a time.
+    pub(super) const fn neighbours(&self) -> usize {
+        self.incoming.saturating_mul(2).saturating_add(self.outgoing)
+    }
+}
+
 impl Default for NetLimits {
     fn default() -> Self {
         Self {
-            // Of both kinds twelve times the mesh degree: a public relay serves more than it needs.
-            // A guess; idle they cost 38 MiB.
+            // Of both kinds twelve times eight: a public relay serves more than it needs. A guess;
+            // idle they cost 38 MiB.
             incoming: 48,
-            // Room for a whole mesh of our own choosing and as much again. A guess.
+            // Twice the neighbours that learnt addresses are dialled for. A guess.
             outgoing: 16,
             // At 194 connections a minute (seen in an attack from one address) one from the same
             // address still has 40 s; both kinds and all neighbours stay below the 1,024 files
@@ -172,6 +179,8 @@ pub struct NetTiming {
     pub lease: Duration,
     /// The longest a neighbour may stay connected without joining the flood.
     pub join: Duration,
+    /// How long a neighbour that joined is waited for to say that it passes the flood on to us.
+    pub greeting: Duration,
     /// The mean time between two signs of life that we give.
     pub heartbeat: Duration,
     /// The silence of a neighbour that gave signs of life after which its stream counts as dead.
@@ -180,6 +189,8 @@ pub struct NetTiming {
     pub exchange: Duration,
     /// The time in which a neighbour that takes next to nothing of what waits for it is parted with.
     pub stall: Duration,
+    /// The time for which a neighbour that is far behind is passed nothing on to, at least.
+    pub pause: Duration,
     /// The longest that closing a connection takes.
     pub farewell: Duration,
     /// A connection that we dialled and that stood in the flood for so long was a good one: the wait
@@ -207,6 +218,8 @@ impl Default for NetTiming {
             lease: Duration::from_secs(5),
             // Time for the slowest handshake six times over. A guess.
             join: Duration::from_secs(30),
+            // It says so in its next frame, if it ever does. A round trip of the slowest link. A guess.
+            greeting: Duration::from_secs(1),
             // 60 bytes to each neighbour each minute: less than ping already costs.
             heartbeat: Duration::from_secs(60),
             // Three beats at their longest (1.25 times the mean), rounded up.
@@ -215,6 +228,8 @@ impl Default for NetTiming {
             exchange: Duration::from_secs(20),
             // As long as ping waits for an answer.
             stall: Duration::from_secs(20),
+            // Time to take what waits. A guess.
+            pause: Duration::from_secs(10),
             // A round trip of the slowest link and what waits in it. A guess.
             farewell: Duration::from_secs(2),
             // A relay that more want than it has places for would be dialled each second by those

@@ -44,11 +44,14 @@ export async function join({ topic, listen, dial, beat, carried, peers }) {
           },
           outboundTransform: (where, data) => data
         },
-        // Only the mesh is given an envelope, so that sending marks nobody as its author.
+        // Only the mesh is given an envelope, so that sending marks nobody as its author; and everybody in the
+        // flood is in the mesh, for nothing is announced to others.
         floodPublish: false,
-        D: 8,
-        Dlo: 8,
-        Dhi: 12
+        D: 112,
+        Dlo: 112,
+        Dhi: 113,
+        Dlazy: 0,
+        gossipFactor: 0
       })
     }
   })
