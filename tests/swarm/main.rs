@@ -15,6 +15,7 @@ mod gaps;
 mod handshake;
 mod handshake_flow;
 mod harness;
+mod joining;
 mod junk;
 mod lifetimes;
 mod mailbox;

@@ -284,7 +284,11 @@ impl CarrierMachines<'_> {
                 Timer::SyncWait => self.catch_up.on_wait_due(turn, pool),
                 Timer::Steps => self.catch_up.on_steps_due(turn, &ids(self.neighbours)),
                 // Those of the user agent are in its own workspace.
-                Timer::Junk | Timer::FirstPrice | Timer::Requests | Timer::Contact(..) => {}
+                Timer::Junk
+                | Timer::FirstPrice
+                | Timer::Joining
+                | Timer::Requests
+                | Timer::Contact(..) => {}
             }
         }
     }

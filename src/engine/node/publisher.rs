@@ -47,6 +47,10 @@ impl Publisher<'_> {
                 match in_flight.stage {
                     // One search at a time: its end is the next turn that comes here.
                     PublishStage::Mining { .. } => return turn.outbox.set_in_flight(in_flight),
+                    // Others that join at the same moment would miss it.
+                    PublishStage::Mined { .. } if turn.timers.is_set(Timer::Joining) => {
+                        return turn.outbox.set_in_flight(in_flight);
+                    }
                     PublishStage::Mined { id, step } => {
                         self.publish(turn, in_flight.record, (id, step));
                     }

@@ -30,6 +30,12 @@ const GATHERED: usize = 32;
 /// longer.
 const FIRST_PRICE: Millis = Millis::from_secs(5);
 
+/// How long a node that has joined keeps back what it publishes. Whoever joins at the same moment is in
+/// the flood by then; what is flooded before that, it can only catch up with, and that takes a minute
+/// or longer. A guess: many round trips of a slow link. What there is to encrypt and to search for is
+/// done meanwhile.
+const JOINING: Millis = Millis::from_secs(1);
+
 /// The half of a node that has identities.
 #[derive(Debug)]
 pub struct UserAgent {
@@ -225,8 +231,10 @@ impl AgentMachines<'_> {
         *self.neighbours = neighbours;
         if neighbours == 0 {
             turn.timers.clear(Timer::FirstPrice);
+            turn.timers.clear(Timer::Joining);
         } else if news.contains(&News::FirstNeighbour) {
             self.messenger.spread(turn);
+            turn.timers.set(Timer::Joining, turn.env.mono.plus(JOINING));
             // What is sent before a price is known pays the floor, and a busy network ignores it.
             if turn.settings.sync != SyncMode::Off && !carriage.is_price_known(turn.env.mono) {
                 turn.timers.set(Timer::FirstPrice, turn.env.mono.plus(FIRST_PRICE));
@@ -272,7 +280,7 @@ impl AgentMachines<'_> {
                     turn.timers.set(Timer::Sweep, turn.env.mono.plus(SWEEP_EVERY));
                 }
                 // Nobody said a price: one's own will do. The end of this turn sends what waits.
-                Timer::FirstPrice => {}
+                Timer::FirstPrice | Timer::Joining => {}
                 Timer::Requests => self.messenger.roster.store_requests(turn),
                 Timer::Contact(timer, contact) => self.messenger.on_timer(turn, contact, timer),
                 // Those of the carrier are in its own workspace.

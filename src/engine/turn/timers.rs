@@ -25,6 +25,8 @@ pub(in crate::engine) enum Timer {
     Steps,
     /// The end of the wait for the first word of a price.
     FirstPrice,
+    /// The end of the wait for others that join at the same moment.
+    Joining,
     /// Storing the offers that strangers sent.
     Requests,
     /// A timer of one contact.

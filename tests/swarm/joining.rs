@@ -1,0 +1,93 @@
+//! Nodes that join at about the same moment.
+
+use undertone::engine::command::Command;
+use undertone::engine::crypto::keys::Identity;
+use undertone::engine::env::{Env, Millis};
+use undertone::engine::envelope::WorkNonce;
+use undertone::engine::id::{CommandId, Neighbour};
+use undertone::engine::node::input::Input;
+use undertone::engine::price::SaidSteps;
+use undertone::engine::settings::NodeRole;
+use undertone::engine::sync::{ResponseBody, SyncResponse};
+use undertone::engine::turn::{Effect, Output};
+use undertone::sim::SeededRng;
+use undertone::sim::link::Links;
+
+use crate::duplex::{Alone, OTHER, START, roomy};
+use crate::harness::{Town, seeds};
+use crate::one_node::own_identity;
+
+const MINUTES: Millis = Millis::from_secs(300);
+
+#[test]
+fn what_is_said_at_joining_reaches_whoever_joins_at_the_same_moment_within_two_seconds() {
+    seeds(40, |seed| {
+        let mut town = Town::new(seed, Links::calm(), 2, 1);
+        let (contact, _) = town.introduce(0, 1);
+        town.world.run_for(MINUTES);
+        let (speaker, listener) = (town.people[0].node, town.people[1].node);
+        town.world.switch_off(listener);
+        town.world.partition(&[speaker]);
+        town.say(0, contact, "at joining");
+        town.world.run_for(Millis::from_secs(2));
+        let late = Millis(seed * 800 / 40);
+        town.world.heal();
+        town.world.switch_on_after(listener, late);
+        let heard = town.world.run_until(late.plus(Millis::from_secs(2)), |world| {
+            world.seen(listener).texts.iter().any(|(_, text)| text == "at joining")
+        });
+        assert!(heard, "{late:?} later");
+    });
+}
+
+/// A messenger without neighbours, with an offer to make as soon as there is one.
+fn with_offer() -> Alone {
+    let mut node = Alone::new(roomy(NodeRole::Messenger));
+    let name = "author".to_owned();
+    let (id, command) = (CommandId(1), Command::CreateIdentity { name });
+    node.turn(Millis(0), Input::Command { id, command });
+    let identity = own_identity(&node.node).id;
+    let mut chance = SeededRng::lane(3, 3);
+    let key = {
+        let mut env = Env::new(Millis(0), START, &mut chance);
+        Identity::generate(&mut env).public()
+    };
+    let petname = "bob".to_owned();
+    let command = Command::AddContact { identity, key, petname, highest: None };
+    node.turn(Millis(0), Input::Command { id: CommandId(2), command });
+    node
+}
+
+#[test]
+fn the_work_is_done_at_joining_and_what_it_is_for_leaves_a_second_later() {
+    let mut node = with_offer();
+    let joined = Millis(10_000);
+    let ask = |outputs: &[Output]| {
+        outputs.iter().find_map(|output| match output {
+            Output::Effect(Effect::SyncRequest { id, .. }) => Some(*id),
+            _ => None,
+        })
+    };
+    let published = |outputs: &[Output]| {
+        outputs.iter().any(|output| matches!(output, Output::Effect(Effect::Publish { .. })))
+    };
+    let outputs = node.turn(joined, Input::Peers(vec![Neighbour::alone(OTHER)]));
+    // The price is said, so the search begins.
+    let done = SyncResponse { minutes: 1, steps: SaidSteps::default(), body: ResponseBody::Done };
+    let (id, bytes) = (ask(&outputs).expect("it catches up"), Some(done.encode()));
+    let outputs = node.turn(joined.plus(Millis(50)), Input::SyncResponse { id, bytes });
+    let outgoing = outputs.iter().find_map(|output| match output {
+        Output::Effect(Effect::StartMining(job)) => Some(job.outgoing),
+        _ => None,
+    });
+    let outgoing = outgoing.expect("an offer to mine");
+    let nonce = WorkNonce(0);
+    let outputs = node.turn(joined.plus(Millis(100)), Input::Mined { outgoing, nonce });
+    assert!(!published(&outputs));
+    assert!(!published(&node.turn(joined.plus(Millis(999)), Input::Tick)));
+    assert_eq!(
+        node.node.deadline().filter(|at| *at <= joined.plus(Millis(1_000))),
+        Some(joined.plus(Millis(1_000)))
+    );
+    assert!(published(&node.turn(joined.plus(Millis(1_000)), Input::Tick)));
+}
