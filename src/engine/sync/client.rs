@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::BEGIN_EVERY;
-use super::patience::{self, Patience};
+use super::patience::{self, SessionPatience};
 use super::peer_clocks::PeerClocks;
 use crate::engine::env::{Env, Millis};
 use crate::engine::id::{NeighbourId, SyncRequestId};
@@ -67,7 +67,7 @@ struct RunningSession {
     /// The request that is out.
     request: SyncRequestId,
     session: ClientSession,
-    patience: Patience,
+    patience: SessionPatience,
     pace: SessionPace,
 }
 
@@ -319,7 +319,7 @@ impl SyncClient {
         let session = ClientSession::new(known);
         let session = if was_slow { session.with_few_rounds() } else { session };
         let request = self.send_request(turn, peer, SyncRequest::Begin.encode());
-        let patience = Patience::new(patience::MOST, now);
+        let patience = SessionPatience::new(patience::MOST, now);
         let running = RunningSession { request, session, patience, pace: SessionPace::Good };
         self.sessions.insert(peer, running);
         self.watch(turn);

@@ -12,12 +12,12 @@ pub(super) const MOST: Millis = Millis::from_secs(60);
 /// The time that the other side may still let us wait, in all: with one message in each minute it would
 /// keep its place for hours otherwise.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct SessionPatience {
     left: Millis,
     since: Millis,
 }
 
-impl Patience {
+impl SessionPatience {
     /// So much, at most [`MOST`], from now on.
     pub(super) const fn new(left: Millis, now: Millis) -> Self {
         Self { left, since: now }
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn waiting_uses_it_up_however_often_the_other_side_answers() {
-        let mut patience = Patience::new(Millis(20_000), Millis(5_000));
+        let mut patience = SessionPatience::new(Millis(20_000), Millis(5_000));
         patience.answered(Millis(14_000));
         assert!(!patience.is_over(Millis(24_999)) && patience.is_over(Millis(25_000)));
         patience.answered(Millis(20_000));
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn envelopes_earn_some_and_never_more_than_the_most() {
-        let mut patience = Patience::new(Millis(20_000), Millis(0));
+        let mut patience = SessionPatience::new(Millis(20_000), Millis(0));
         patience.answered(Millis(10_000));
         patience.earn(10);
         assert_eq!(patience.ends(), Millis(22_000));

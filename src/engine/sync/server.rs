@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use super::BEGIN_EVERY;
 use super::client::MAX_SESSIONS;
 use super::malformed::MalformedSyncMessage;
-use super::patience::Patience;
+use super::patience::SessionPatience;
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::id::{AddressPath, Neighbour, NeighbourId, SyncResponseId};
@@ -78,7 +78,7 @@ pub(super) struct SyncServer {
 #[derive(Debug)]
 struct Served {
     session: ServerSession,
-    patience: Patience,
+    patience: SessionPatience,
 }
 
 /// The account of one neighbour.
@@ -322,7 +322,7 @@ impl SyncServer {
         let members = pool.settled_ids(turn.env.wall, turn.env.mono);
         let snapshot = self.snapshot(turn.env, members);
         let session = ServerSession::begin(snapshot)?;
-        let served = Served { session, patience: Patience::new(PATIENCE, turn.env.mono) };
+        let served = Served { session, patience: SessionPatience::new(PATIENCE, turn.env.mono) };
         self.served.insert(from, served);
         Ok(true)
     }
