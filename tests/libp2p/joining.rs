@@ -1,8 +1,41 @@
 //! Nodes that join at the same moment.
 
-use undertone::shell::net::PublishOutcome;
+use undertone::shell::net::{Net, PublishOutcome};
 
-use crate::world::{accept, drive, envelope, meet, node, place};
+use crate::attacker::{Attacker, Part};
+use crate::world::{
+    DEADLINE, TOPIC, accept, drive, envelope, in_time, meet, node, place, settings,
+};
+
+#[tokio::test]
+async fn a_neighbour_in_the_flood_counts_once_it_says_that_it_passes_it_on() {
+    let at = place();
+    let mut alone = settings();
+    alone.listen = vec![at.clone()];
+    // Whoever never says so is not waited for so long elsewhere.
+    alone.pace.greeting = DEADLINE;
+    let mut net = Net::new(alone).expect("a node");
+    let mut neighbour = Attacker::new(&at, TOPIC);
+    neighbour.send(&[Part::Message(TOPIC.to_owned(), envelope(b"after joining"))]);
+    in_time("what follows its joining", async {
+        loop {
+            tokio::select! {
+                () = neighbour.parted() => panic!("parted with"),
+                event = net.next() => if accept(&mut net, event).is_some() {
+                    return;
+                },
+            }
+        }
+    })
+    .await;
+    assert_eq!(net.peers(), 0);
+    neighbour.send(&[Part::graft(TOPIC)]);
+    let mut nets = [net];
+    tokio::select! {
+        () = meet(&mut nets, &[1]) => {}
+        () = neighbour.parted() => panic!("parted with"),
+    }
+}
 
 #[tokio::test]
 async fn whoever_is_told_of_a_neighbour_is_passed_on_to_by_it() {

@@ -281,6 +281,11 @@ impl Part {
         Self::Raw(field(3, &field(4, &body)))
     }
 
+    /// The sender says that it passes this topic on.
+    pub(crate) fn graft(topic: &str) -> Self {
+        Self::Raw(field(3, &field(3, &field(1, topic.as_bytes()))))
+    }
+
     /// The sender announces the envelopes with these ids.
     pub(crate) fn have(topic: &str, ids: &[EnvelopeId]) -> Self {
         let ids: Vec<u8> = ids.iter().flat_map(|id| field(2, &id.0)).collect();
