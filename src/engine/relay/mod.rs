@@ -2,7 +2,7 @@
 //! carrier does").
 //!
 //! Nothing on this path decrypts, stores or knows a contact. What was let through is put into the
-//! [`inbox`], after the verdicts, for a messenger's user agent; a relay ends here. A refused
+//! `inbox`, after the verdicts, for a messenger's user agent; a relay ends here. A refused
 //! envelope changes nothing but counters and the memory of ids.
 
 mod inbox;

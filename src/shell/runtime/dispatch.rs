@@ -86,7 +86,7 @@ impl Answer for Dispatcher<'_> {
     fn status(&mut self, _: Status) -> Answered<StatusReport> {
         self.0.tell_network();
         let network = self.0.state.borrow().network.as_ref().clone();
-        let (online, persistence) = (self.0.is_online, self.0.persistence());
+        let (online, persistence) = (self.0.is_online(), self.0.persistence());
         // The clients are counted where they come in.
         Ok(StatusReport { network, online, persistence, clients: 0 })
     }

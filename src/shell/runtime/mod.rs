@@ -63,8 +63,8 @@ pub(in crate::shell) struct Runtime {
     /// Until the network's thread has it.
     archive: Option<Archive>,
     thread: NetworkThread,
-    is_online: bool,
     miner: Miner,
+    /// Its name; empty without one.
     network: String,
     /// Without our transport key, which is another one after a restart: the addresses stay good.
     listening: Vec<String>,
@@ -86,7 +86,7 @@ pub(in crate::shell) struct Runtime {
 }
 
 opaque_debug!(struct Runtime {
-    durable, archive, thread, is_online, miner, network, listening, calls, log, chosen, directory,
+    durable, archive, thread, miner, network, listening, calls, log, chosen, directory,
     state, is_stale, reply, progress, reached, commands, course, handle,
 });
 
@@ -286,7 +286,6 @@ impl Runtime {
             durable.keep_ledger(path.as_ref())?;
         }
         let network = net.as_ref().map(|net| net.network.to_string()).unwrap_or_default();
-        let is_online = net.is_some();
         let settings = net.map(|net| NetSettings { floor_bits: node.floor.bits(), ..net });
         let known = durable.store().peers()?;
         let thread = NetworkThread::start(NetworkParts {
@@ -308,7 +307,6 @@ impl Runtime {
             durable,
             archive: None,
             thread,
-            is_online,
             miner: Miner::default(),
             network,
             listening: Vec::new(),
@@ -428,7 +426,7 @@ impl Runtime {
     }
 
     async fn serve(&mut self, mut stop: watch::Receiver<()>) -> Result<(), Failure> {
-        if self.is_online {
+        if self.is_online() {
             self.miner.measure();
         }
         self.thread.begin(self.archive.take());
@@ -458,6 +456,11 @@ impl Runtime {
             }
         }
         Ok(())
+    }
+
+    /// Whether it joined a network.
+    const fn is_online(&self) -> bool {
+        !self.network.is_empty()
     }
 
     /// Answers a call. A failure of the store is told its caller too, and ends the node.
@@ -837,13 +840,16 @@ mod tests {
         let passed_on = async {
             loop {
                 tokio::select! {
-                    event = two.next() => match event {
-                        NetEvent::Engine(Input::Gossip { id: heard, .. }) => return heard,
-                        _ => {}
-                    },
+                    event = two.next() => {
+                        if let NetEvent::Engine(Input::Gossip { id: heard, .. }) = event {
+                            return heard;
+                        }
+                    }
                     event = one.next() => drop(event),
                     // It has an effect once a neighbour takes it.
-                    _ = attempts.tick() => drop(one.publish(bytes.clone())),
+                    _ = attempts.tick() => {
+                        one.publish(bytes.clone());
+                    }
                 }
             }
         };
