@@ -295,9 +295,9 @@ mod tests {
     }
 
     fn key(events: Vec<Event>) -> PublicKey {
-        let key = events.into_iter().find_map(|event| match event {
-            Event::Identity(view) => Some(view.key),
-            _ => None,
+        let key = events.into_iter().find_map(|event| {
+            let Event::Identity(view) = event else { return None };
+            Some(view.key)
         });
         key.unwrap()
     }
