@@ -441,19 +441,17 @@ mod tests {
     async fn listening(at: &str) -> (QuicTransport, ListenerId, Multiaddr) {
         let (mut transport, id) = (transport(), ListenerId::next());
         transport.listen_on(id, at.parse().unwrap()).unwrap();
-        match event(&mut transport).await {
-            TransportEvent::NewAddress { listen_addr, listener_id } if listener_id == id => {
-                (transport, id, listen_addr)
-            }
-            other => panic!("{other:?}"),
-        }
+        let TransportEvent::NewAddress { listen_addr, .. } = event(&mut transport).await else {
+            panic!("it listens nowhere")
+        };
+        (transport, id, listen_addr)
     }
 
     async fn accepted(transport: &mut QuicTransport) -> Link {
-        match event(transport).await {
-            TransportEvent::Incoming { upgrade, .. } => upgrade.await.unwrap(),
-            other => panic!("{other:?}"),
-        }
+        let TransportEvent::Incoming { upgrade, .. } = event(transport).await else {
+            panic!("nobody came")
+        };
+        upgrade.await.unwrap()
     }
 
     #[tokio::test]
