@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use undertone::shell::net::{Net, NetEvent};
 
 use crate::attacker::{Attacker, Part};
-use crate::door::{beside, gets_in, internet, listening};
+use crate::door::{beside, counts, gets_in, internet, listening};
 use crate::first_datagrams::{first_datagrams, is_retry};
 use crate::forward::{Forward, has_many_addresses, socket};
 use crate::world::{DEADLINE, TOPIC, accept, envelope, in_time};
@@ -32,7 +32,7 @@ async fn whoever_speaks_libp2ps_own_quic_takes_part() {
         }
     })
     .await;
-    assert_eq!(net.peers(), 1);
+    counts(&mut net, 1).await;
 }
 
 #[tokio::test]

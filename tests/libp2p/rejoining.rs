@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use tokio::task::JoinSet;
 use undertone::calls::{ContactAdd, IdentityNew, MessageSend};
 use undertone::engine::crypto::invite;
 use undertone::engine::crypto::keys::Identity;
@@ -53,7 +54,8 @@ async fn a_messenger_at_another_relay_brings_it_nothing_that_the_one_before_saw(
     let home = tempfile::tempdir().expect("a folder");
     let places = [place(), place()];
     let relay = |at: usize| Net::new(net_settings(Some(&places[at]), &[])).expect("a relay");
-    let first = tokio::spawn(take(relay(0), "an offer and five messages", 8));
+    let mut relays = JoinSet::new();
+    relays.spawn(take(relay(0), "an offer and five messages", 8));
     let messenger = start(&home, &places[0]).await;
     in_time("an identity", messenger.call(IdentityNew { name: "ann".to_owned() }))
         .await
@@ -65,12 +67,12 @@ async fn a_messenger_at_another_relay_brings_it_nothing_that_the_one_before_saw(
         let text = format!("message {number}");
         in_time("a message", messenger.call(MessageSend::new("ben", text))).await.expect("taken");
     }
-    let before = first.await.expect("it ran to its end");
+    let before = relays.join_next().await.expect("it runs").expect("it ran to its end");
     in_time("its end", messenger.close()).await.expect("it ended");
     // Everything of it goes out again: the offer, the messages, and junk beside them.
-    let second = tokio::spawn(take(relay(1), "as much again", 8));
+    relays.spawn(take(relay(1), "as much again", 8));
     let messenger = start(&home, &places[1]).await;
-    let after = second.await.expect("it ran to its end");
+    let after = relays.join_next().await.expect("it runs").expect("it ran to its end");
     assert!(before.is_disjoint(&after), "two relays saw the same");
     in_time("its end", messenger.close()).await.expect("it ended");
 }

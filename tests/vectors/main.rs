@@ -8,6 +8,7 @@ mod hashes;
 mod hex;
 mod session;
 #[path = "../support/statistics.rs"]
+#[expect(dead_code, reason = "times are compared by a command of its own")]
 mod statistics;
 mod uniform;
 mod wycheproof;

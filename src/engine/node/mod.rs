@@ -263,6 +263,7 @@ mod tests {
     use crate::engine::command::Command;
     use crate::engine::crypto::keys::{Identity, PublicKey};
     use crate::engine::envelope::{Acceptance, Draft, Floor, Lifetime, Topic, inspect};
+    use crate::engine::event::IdentityView;
     use crate::engine::id::{CommandId, Neighbour, NeighbourId, SyncRequestId, SyncResponseId};
     use crate::engine::session::{Offer, WINDOW};
     use crate::engine::settings::NodeRole;
@@ -294,12 +295,12 @@ mod tests {
         Input::Command { id: CommandId(1), command }
     }
 
-    fn key(events: Vec<Event>) -> PublicKey {
-        let key = events.into_iter().find_map(|event| {
+    fn own(events: Vec<Event>) -> IdentityView {
+        let own = events.into_iter().find_map(|event| {
             let Event::Identity(view) = event else { return None };
-            Some(view.key)
+            Some(view)
         });
-        key.unwrap()
+        own.unwrap()
     }
 
     fn wrap(topic: Topic, body: Vec<u8>) -> Vec<u8> {
@@ -307,11 +308,9 @@ mod tests {
         draft.mine(&Floor::new(0), 0).unwrap().1
     }
 
-    /// A stranger's offer to the holder of this key.
-    fn offer(seeded: &mut SeededRng, to: &PublicKey) -> Vec<u8> {
-        let stranger = Identity::generate(&mut seeded.turn());
-        let sealed =
-            Offer::new(&mut seeded.turn(), &stranger, to, WINDOW).0.seal(&mut seeded.turn());
+    /// An offer to the holder of this key.
+    fn offer(seeded: &mut SeededRng, from: &Identity, to: &PublicKey) -> Vec<u8> {
+        let sealed = Offer::new(&mut seeded.turn(), from, to, WINDOW).0.seal(&mut seeded.turn());
         wrap(sealed.topic, sealed.body)
     }
 
@@ -324,20 +323,28 @@ mod tests {
     fn a_turn_gives_all_its_verdicts_before_anything_is_opened() {
         let (mut node, mut seeded) = (Node::new(wide()), SeededRng::new(3));
         drop(take_in(&mut node, &mut seeded, create_identity()));
-        let key = key(node.snapshot());
+        let me = own(node.snapshot());
+        // Contacts, whose offers are stored at once.
+        let contacts: Vec<Identity> =
+            (0..8).map(|_| Identity::generate(&mut seeded.turn())).collect();
+        for (contact, number) in contacts.iter().zip(2..) {
+            let petname = format!("contact {number}");
+            let (identity, key) = (me.id, contact.public());
+            let command = Command::AddContact { identity, key, petname, highest: None };
+            let id = CommandId(number);
+            drop(take_in(&mut node, &mut seeded, Input::Command { id, command }));
+        }
         drop(take_in(&mut node, &mut seeded, Input::Peers(vec![Neighbour::alone(NeighbourId(1))])));
-        for _ in 0..8 {
-            let bytes = offer(&mut seeded, &key);
+        for contact in &contacts {
+            let bytes = offer(&mut seeded, contact, &me.key);
             drop(take_in(&mut node, &mut seeded, gossip(bytes)));
         }
         node.handle(&mut seeded.turn(), Input::Tick);
         let outputs: Vec<Output> = core::iter::from_fn(|| node.poll_output()).collect();
         let is_verdict =
             |output: &Output| matches!(output, Output::Effect(Effect::ReportValidation { .. }));
-        let caused = |output: &&Output| {
-            matches!(output, Output::Commit(_) | Output::Effect(Effect::Event(Event::Request(_))))
-        };
-        assert_eq!(outputs.iter().filter(caused).count(), 16, "each was opened");
+        let commits = outputs.iter().filter(|output| matches!(output, Output::Commit(_))).count();
+        assert!(commits >= 8, "each was opened: {commits}");
         let verdicts = outputs.iter().take_while(|output| is_verdict(output)).count();
         assert_eq!(verdicts, 8, "verdicts come first");
     }
@@ -348,11 +355,12 @@ mod tests {
         let mut seeded = SeededRng::new(4);
         agent.handle(&mut seeded.turn(), &mut carrier, create_identity());
         while agent.poll_output().is_some() {}
-        let key = key(agent.snapshot());
+        let key = own(agent.snapshot()).key;
+        let stranger = Identity::generate(&mut seeded.turn());
         // More than wait at most, and nobody takes any. The last is for us.
         let others =
             (0..5_000_u64).map(|number| wrap(Topic([7; 4]), number.to_le_bytes().to_vec()));
-        let all: Vec<Vec<u8>> = others.chain([offer(&mut seeded, &key)]).collect();
+        let all: Vec<Vec<u8>> = others.chain([offer(&mut seeded, &stranger, &key)]).collect();
         let mut accepted = 0;
         for bytes in all {
             for input in [gossip(bytes), Input::Tick] {
@@ -375,6 +383,10 @@ mod tests {
         }
         while agent.poll_output().is_some() {}
         assert!(turns > 100, "{turns}");
+        // What strangers ask is stored once a second.
+        let mut later = Env::new(Millis(1_000), NOW, &mut seeded);
+        agent.handle(&mut later, &mut carrier, Input::Tick);
+        while agent.poll_output().is_some() {}
         let is_request = |event: &Event| matches!(event, Event::Request(_));
         assert_eq!(agent.snapshot().iter().filter(|event| is_request(event)).count(), 1);
     }

@@ -246,10 +246,12 @@ impl SyncClient {
     /// Looks after sessions that are slow, or whose time is up.
     pub(super) fn on_wait_due(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool) {
         let now = turn.env.mono;
-        let over = self.sessions.extract_if(.., |_, running| running.patience.is_over(now));
-        for (peer, running) in over.collect::<Vec<_>>() {
+        let over = self.sessions.iter().filter(|(_, running)| running.patience.is_over(now));
+        for peer in over.map(|(peer, _)| *peer).collect::<Vec<_>>() {
             // No blame: a line may be slow, and nobody here knows whose.
-            self.end_session(turn, (peer, running), SessionEnd::Done);
+            if let Some(running) = self.sessions.remove(&peer) {
+                self.end_session(turn, (peer, running), SessionEnd::Done);
+            }
         }
         for running in self.sessions.values_mut().filter(|running| running.due() <= now) {
             running.pace = SessionPace::Slow;
