@@ -10,9 +10,7 @@
 //! nothing, are never parted with, and of a hundred envelopes one at most takes a second; each
 //! stranger is let in within five seconds, in the attack and after it.
 //!
-//! What fails still: neighbours that come and go push the honest reader out of the mesh, and it has no
-//! catching up here (`connections_made_and_ended`); on a busy machine, with a program that is not
-//! optimised, some envelopes take longer.
+//! On a machine that is busy with other things some envelopes take longer than a second, and it fails.
 //!
 //! The attackers come from one address of this machine and the honest from others.
 
