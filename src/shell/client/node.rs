@@ -39,10 +39,9 @@ impl OwnNode {
         if let Some(budget) = options.budget() {
             let archive = options.archive.as_ref().map(|archive| archive.folder.as_path());
             budget.check(MachineRoom::look(archive))?;
-            tracing::info!(
-                bytes = budget.memory(),
-                "the memory that the node takes when it is full"
-            );
+            // Not in bytes: a number with so many digits could be anything.
+            let mebibytes = budget.memory() >> 20;
+            tracing::info!(mebibytes, "the most memory that the node takes once it is full");
         }
         let store = match &options.store {
             StoreOptions::Memory => Store::in_memory()?,
