@@ -40,27 +40,31 @@ fn what_is_said_at_joining_reaches_whoever_joins_at_the_same_moment_within_two_s
     });
 }
 
-/// A messenger without neighbours, with an offer to make as soon as there is one.
-fn with_offer() -> Alone {
+/// A messenger with an identity and without neighbours.
+fn alone() -> Alone {
     let mut node = Alone::new(roomy(NodeRole::Messenger));
     let name = "author".to_owned();
     let (id, command) = (CommandId(1), Command::CreateIdentity { name });
     node.turn(Millis(0), Input::Command { id, command });
+    node
+}
+
+/// Has it offer a session to somebody.
+fn add_contact(node: &mut Alone, now: Millis) {
     let identity = own_identity(&node.node).id;
     let mut chance = SeededRng::lane(3, 3);
     let key = {
-        let mut env = Env::new(Millis(0), START, &mut chance);
+        let mut env = Env::new(now, START, &mut chance);
         Identity::generate(&mut env).public()
     };
     let petname = "bob".to_owned();
     let command = Command::AddContact { identity, key, petname, highest: None };
-    node.turn(Millis(0), Input::Command { id: CommandId(2), command });
-    node
+    node.turn(now, Input::Command { id: CommandId(2), command });
 }
 
 #[test]
 fn the_work_is_done_at_joining_and_what_it_is_for_leaves_a_second_later() {
-    let mut node = with_offer();
+    let mut node = alone();
     let joined = Millis(10_000);
     let ask = |outputs: &[Output]| {
         outputs.iter().find_map(|output| match output {
@@ -72,6 +76,8 @@ fn the_work_is_done_at_joining_and_what_it_is_for_leaves_a_second_later() {
         outputs.iter().any(|output| matches!(output, Output::Effect(Effect::Publish { .. })))
     };
     let outputs = node.turn(joined, Input::Peers(vec![Neighbour::alone(OTHER)]));
+    // What waited before that would leave after a delay of its own.
+    add_contact(&mut node, joined.plus(Millis(20)));
     // The price is said, so the search begins.
     let done = SyncResponse { minutes: 1, steps: SaidSteps::default(), body: ResponseBody::Done };
     let (id, bytes) = (ask(&outputs).expect("it catches up"), Some(done.encode()));
