@@ -429,7 +429,8 @@ impl Runtime {
         if self.is_online() {
             self.miner.measure();
         }
-        self.thread.begin(self.archive.take());
+        let held = self.durable.carrier().lock().pool().count();
+        self.thread.begin(self.archive.take(), held);
         let mut seconds = interval(Duration::from_secs(1));
         let mut gatherings = interval(GATHER_EVERY);
         for times in [&mut seconds, &mut gatherings] {
@@ -666,7 +667,10 @@ impl Runtime {
         }
         now.archive = match &self.archive {
             Some(archive) => Some(network::status_of(archive)),
-            None => self.thread.archive(),
+            None => self.thread.archive().map(|archive| {
+                now.pool_items = now.pool_items.min(archive.written);
+                archive.status
+            }),
         };
         self.state.send_if_modified(|state| {
             let changed = *state.network != now;
@@ -780,6 +784,7 @@ const LEDGER_VARIABLE: &str = "UNDERTONE_NONCE_LEDGER";
 mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
 
     use super::*;
     use crate::engine::env::{Seconds, UnixSeconds};
@@ -817,6 +822,11 @@ mod tests {
         Runtime::start(settings, None, Store::in_memory().unwrap()).unwrap()
     }
 
+    fn open_archive(home: &Path) -> Archive {
+        let label = ArchiveLabel { network: NetworkName::default(), floor: FLOOR, bytes: 1 << 20 };
+        Archive::open(home, label, ArchiveOverflow::Refused).unwrap()
+    }
+
     /// In a network of its own, at a place in memory.
     fn at(place: &Multiaddr) -> NetSettings {
         let mut settings = NetSettings::new("stopped".parse().unwrap(), FLOOR.bits());
@@ -833,7 +843,7 @@ mod tests {
         let mut messenger =
             Runtime::start(settings, Some(net), Store::in_memory().unwrap()).unwrap();
         // The network moves; opening, the store and the clients never do.
-        messenger.thread.begin(None);
+        messenger.thread.begin(None, 0);
         let (mut one, mut two) = (Net::new(at(&place)).unwrap(), Net::new(at(&place)).unwrap());
         let (id, bytes) = ending_in(14);
         let mut attempts = interval(Duration::from_millis(100));
@@ -861,11 +871,7 @@ mod tests {
     async fn an_archive_is_told_of_at_once_and_keeps_what_a_wrong_clock_takes_for_the_future() {
         let home = tempfile::tempdir().unwrap();
         std::fs::set_permissions(home.path(), Permissions::from_mode(0o700)).unwrap();
-        let open = || {
-            let network = NetworkName::default();
-            let label = ArchiveLabel { network, floor: FLOOR, bytes: 1 << 20 };
-            Archive::open(home.path(), label, ArchiveOverflow::Refused).unwrap()
-        };
+        let open = || open_archive(home.path());
         // Expired, in time, and made a day from now.
         let envelopes = [0, 14, 62].map(ending_in);
         let mut archive = open();
@@ -884,5 +890,26 @@ mod tests {
                 assert!(archive.get(&envelopes[2].0).as_ref() == Some(&envelopes[2].1));
             }
         }
+    }
+
+    /// A relay told of 75 envelopes, was killed, and had 74 at its next start.
+    #[tokio::test]
+    async fn an_envelope_that_is_not_written_yet_is_not_told_of() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(home.path(), Permissions::from_mode(0o700)).unwrap();
+        let mut relay = relay();
+        relay.attach_archive(open_archive(home.path())).unwrap();
+        let archive = relay.archive.take().unwrap();
+        network::show(&relay.thread.figures, &archive, 0);
+        let mut entropy = OsEntropy;
+        let mut env = Env::new(relay.durable.clock().mono(), wall(), &mut entropy);
+        relay.durable.carrier().lock().readmit(&mut env, ending_in(14).1).unwrap();
+        let told = |relay: &Runtime| {
+            relay.tell_network();
+            relay.state.borrow().network.pool_items
+        };
+        assert_eq!(told(&relay), 0);
+        network::show(&relay.thread.figures, &archive, 1);
+        assert_eq!(told(&relay), 1);
     }
 }

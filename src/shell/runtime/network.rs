@@ -32,12 +32,21 @@ pub(super) struct NetworkThread {
     begin: Option<oneshot::Sender<Option<Archive>>>,
     orders: mpsc::Sender<Vec<u8>>,
     reports: mpsc::Receiver<Report>,
-    figures: Figures,
+    pub(super) figures: Figures,
     ended: oneshot::Receiver<()>,
 }
 
 /// The archive's figures, as of the last second.
-type Figures = Arc<Mutex<Option<ArchiveStatus>>>;
+type Figures = Arc<Mutex<Option<ArchiveFigures>>>;
+
+/// What is told of an archive.
+#[derive(Clone)]
+pub(super) struct ArchiveFigures {
+    pub(super) status: ArchiveStatus,
+    /// Envelopes that were held when it had last written all it was given: what the next start has,
+    /// whatever happens to this one. The carrier knows of newer ones already.
+    pub(super) written: usize,
+}
 
 /// What the runtime learns of the network.
 pub(super) enum Report {
@@ -113,8 +122,11 @@ impl NetworkThread {
         Ok(Self { begin: Some(begin), orders, reports, figures, ended })
     }
 
-    /// Lets the network move.
-    pub(super) fn begin(&mut self, archive: Option<Archive>) {
+    /// Lets the network move, with an archive that has so many envelopes.
+    pub(super) fn begin(&mut self, archive: Option<Archive>, written: usize) {
+        if let Some(archive) = &archive {
+            show(&self.figures, archive, written);
+        }
         if let Some(begin) = self.begin.take()
             && begin.send(archive).is_err()
         {
@@ -136,7 +148,7 @@ impl NetworkThread {
     }
 
     /// The archive's figures, as of the last second.
-    pub(super) fn archive(&self) -> Option<ArchiveStatus> {
+    pub(super) fn archive(&self) -> Option<ArchiveFigures> {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -283,7 +295,13 @@ impl NetworkDriver {
     fn on_second(&mut self) {
         let Some(archive) = &mut self.archive else { return };
         archive.beat();
-        *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = Some(status_of(archive));
+        // What it could not write is not held any more.
+        if let Some(lost) = self.lost() {
+            self.turn(Input::ArchiveMissing(lost));
+        }
+        if let Some(archive) = &self.archive {
+            show(&self.figures, archive, self.carrier.lock().pool().count());
+        }
     }
 
     fn publish(&mut self, bytes: Vec<u8>) {
@@ -326,7 +344,13 @@ impl NetworkDriver {
     }
 }
 
-/// An archive's figures.
+/// Shows the other thread an archive's figures.
+pub(super) fn show(figures: &Figures, archive: &Archive, written: usize) {
+    let now = ArchiveFigures { status: status_of(archive), written };
+    *figures.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+}
+
+/// What clients are told of an archive.
 pub(super) fn status_of(archive: &Archive) -> ArchiveStatus {
     ArchiveStatus {
         bytes: archive.bytes(),
