@@ -59,7 +59,7 @@ impl NodeBudget {
         let (each, cache) = match node.body_storage() {
             BodyStorage::Inline => (PLACE + COMPARED_EACH, 0),
             // An index takes some 350 bytes (tests/memory), so what is compared fits in, too.
-            BodyStorage::External => (ENTRY_OVERHEAD, ARCHIVE_CACHE),
+            BodyStorage::External => (ENTRY_OVERHEAD, ARCHIVE_CACHE + ARCHIVE_WAITS),
         };
         let links = (2 * net.incoming + net.outgoing) as u64;
         let rest = PROCESS
@@ -158,8 +158,11 @@ const LINK: u64 = (14 << 20) / 10;
 /// A request and its response.
 const EXCHANGE: u64 = (4 << 20) / 10;
 
-/// SQLite's pages in memory, and what waits to be written.
+/// SQLite's pages in memory, and what is pending in a transaction.
 const ARCHIVE_CACHE: u64 = 16 << 20;
+
+/// What waits for the archive's thread: 8 MiB of envelopes, and orders.
+const ARCHIVE_WAITS: u64 = 9 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -107,6 +107,8 @@ pub enum ArchiveFault {
     Crowded,
     /// The disk fails in another way.
     Failing,
+    /// The disk takes longer than envelopes come: some found no room among those that wait for it.
+    Slow,
 }
 
 impl ArchiveFault {
@@ -118,6 +120,7 @@ impl ArchiveFault {
             Self::ReadOnly => "the disk or the file is read-only",
             Self::Crowded => "the file has reached its maximum size",
             Self::Failing => "the disk is failing",
+            Self::Slow => "the disk is too slow",
         }
     }
 }

@@ -1,12 +1,12 @@
-//! The network's thread: libp2p, the carrier and the archive, and nothing that a person's messages
-//! could hold up.
+//! The network's thread: libp2p and the carrier, and nothing that a person's messages or a disk could
+//! hold up.
 //!
 //! All that neighbours see comes from here. The user agent opens envelopes, waits for its store and
 //! draws on other threads; it takes what the carrier lets through when it comes to it, and has this
 //! thread publish what it made.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
+use std::sync::{Arc, PoisonError, mpsc as std_mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -16,36 +16,22 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::engine::env::Env;
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::id::SyncResponseId;
-use crate::engine::sync;
 use crate::engine::turn::{Effect, Input, Output};
-use crate::shell::api::ArchiveStatus;
-use crate::shell::archive::{Archive, ArchiveFault};
 use crate::shell::net::{Multiaddr, Net, NetError, NetEvent, NetSettings, PublishOutcome};
 use crate::shell::os::clock::{Clock, OsEntropy, wall};
 use crate::shell::shared_carrier::SharedCarrier;
 
 use super::RuntimeError;
+use super::archive_thread::{ArchiveFigures, ArchiveThread, Disk, DiskAnswer, Figures};
 
 /// The network's thread, as the runtime holds it. It ends when this is dropped.
 pub(super) struct NetworkThread {
     /// The archive, with which the thread begins.
-    begin: Option<oneshot::Sender<Option<Archive>>>,
+    begin: Option<oneshot::Sender<Option<ArchiveThread>>>,
     orders: mpsc::Sender<Vec<u8>>,
     reports: mpsc::Receiver<Report>,
-    pub(super) figures: Figures,
+    figures: Figures,
     ended: oneshot::Receiver<()>,
-}
-
-/// The archive's figures, as of the last second.
-type Figures = Arc<Mutex<Option<ArchiveFigures>>>;
-
-/// What is told of an archive.
-#[derive(Clone)]
-pub(super) struct ArchiveFigures {
-    pub(super) status: ArchiveStatus,
-    /// Envelopes that were held when it had last written all it was given: what the next start has,
-    /// whatever happens to this one. The carrier knows of newer ones already.
-    pub(super) written: usize,
 }
 
 /// What the runtime learns of the network.
@@ -77,7 +63,6 @@ impl NetworkThread {
         let (over, ended) = oneshot::channel();
         let (joined_tx, joined) = std_mpsc::sync_channel(1);
         let figures = Figures::default();
-        let shown = Arc::clone(&figures);
         let on_thread = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = match runtime {
@@ -95,18 +80,10 @@ impl NetworkThread {
                 }
                 let Ok(archive) = begun.await else { return };
                 let (orders, reports, since_tick) = (ordered, reports_tx, 0);
-                NetworkDriver {
-                    net,
-                    archive,
-                    carrier,
-                    clock,
-                    orders,
-                    reports,
-                    figures: shown,
-                    since_tick,
-                }
-                .serve()
-                .await;
+                let lost = Vec::new();
+                NetworkDriver { net, archive, carrier, clock, orders, reports, lost, since_tick }
+                    .serve()
+                    .await;
             });
             // After the network is gone, and its addresses are free. Nobody may wait for it.
             if over.send(()).is_err() {
@@ -122,16 +99,19 @@ impl NetworkThread {
         Ok(Self { begin: Some(begin), orders, reports, figures, ended })
     }
 
-    /// Lets the network move, with an archive that has so many envelopes.
-    pub(super) fn begin(&mut self, archive: Option<Archive>, written: usize) {
-        if let Some(archive) = &archive {
-            show(&self.figures, archive, written);
-        }
+    /// Lets the network move, with a disk that has so many envelopes, if there is one.
+    ///
+    /// # Errors
+    /// When there is no thread to be had for the disk.
+    pub(super) fn begin(&mut self, disk: Option<impl Disk>, written: usize) -> io::Result<()> {
+        let start = |disk| ArchiveThread::start(disk, written, Arc::clone(&self.figures));
+        let archive = disk.map(start).transpose()?;
         if let Some(begin) = self.begin.take()
             && begin.send(archive).is_err()
         {
             tracing::error!("{DIED}");
         }
+        Ok(())
     }
 
     /// Has an envelope of ours given to the flood.
@@ -147,7 +127,7 @@ impl NetworkThread {
         self.reports.recv().await
     }
 
-    /// The archive's figures, as of the last second.
+    /// The archive's figures, as of the last second in which its disk answered.
     pub(super) fn archive(&self) -> Option<ArchiveFigures> {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -173,12 +153,13 @@ fn join(settings: NetSettings, known: Vec<Multiaddr>) -> Result<Net, NetError> {
 /// All that runs on the thread.
 struct NetworkDriver {
     net: Option<Net>,
-    archive: Option<Archive>,
+    archive: Option<ArchiveThread>,
     carrier: SharedCarrier,
     clock: Clock,
     orders: mpsc::Receiver<Vec<u8>>,
     reports: mpsc::Sender<Report>,
-    figures: Figures,
+    /// Envelopes that the archive does not have although the engine counts on it.
+    lost: Vec<EnvelopeId>,
     since_tick: u32,
 }
 
@@ -189,10 +170,7 @@ impl NetworkDriver {
         // It sets the carrier's timers.
         self.tick();
         loop {
-            if let Some(lost) = self.lost() {
-                self.turn(Input::ArchiveMissing(lost));
-                continue;
-            }
+            self.report_lost();
             // A steady stream of envelopes would keep the select from ever coming to the timers,
             // which stand below it.
             if self.since_tick >= EVENTS_A_TICK {
@@ -206,6 +184,7 @@ impl NetworkDriver {
                     Some(bytes) => self.publish(bytes),
                     None => return,
                 },
+                answer = next_answer(&mut self.archive) => self.on_answer(answer),
                 event = next_event(&mut self.net) => self.on_net(event),
                 () = super::sleep_until(due) => self.tick(),
                 _ = seconds.tick() => self.on_second(),
@@ -218,14 +197,16 @@ impl NetworkDriver {
         self.turn(Input::Tick);
     }
 
-    fn turn(&mut self, input: Input) {
+    /// Takes a turn; how many envelopes are held then, for each of which the archive has its order.
+    fn turn(&mut self, input: Input) -> usize {
         tracing::trace!(?input);
         let mut entropy = OsEntropy;
         let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
-        let outputs: Vec<Output> = {
+        let (outputs, held): (Vec<Output>, usize) = {
             let mut carrier = self.carrier.lock();
             carrier.handle(&mut env, input);
-            core::iter::from_fn(|| carrier.poll_output()).collect()
+            let outputs = core::iter::from_fn(|| carrier.poll_output()).collect();
+            (outputs, carrier.pool().count())
         };
         for output in outputs {
             match output {
@@ -234,6 +215,7 @@ impl NetworkDriver {
                 Output::Commit(_) | Output::AuditNonce(_) => {}
             }
         }
+        held
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -249,20 +231,22 @@ impl NetworkDriver {
                     net.sync_request(to, id, bytes);
                 }
             }
-            Effect::SyncResponse { id, bytes, stored } => self.respond(id, bytes, &stored),
+            Effect::SyncResponse { id, bytes, stored } => self.respond(id, bytes, stored),
             Effect::Penalize(neighbour) => {
                 if let Some(net) = &mut self.net {
                     net.penalize(neighbour);
                 }
             }
             Effect::Archive { id, bytes } => {
-                if let Some(archive) = &mut self.archive {
-                    archive.keep(id, &bytes);
+                if let Some(archive) = &mut self.archive
+                    && !archive.keep(id, bytes)
+                {
+                    self.lost.push(id);
                 }
             }
             Effect::Discard(ids) => {
                 if let Some(archive) = &mut self.archive {
-                    archive.discard(&ids);
+                    archive.discard(ids);
                 }
             }
             // Those of a user agent.
@@ -275,32 +259,45 @@ impl NetworkDriver {
     }
 
     /// Responds with what the engine says, and envelopes of the archive. One that is not there is
-    /// left out, and reported to the engine before its next turn.
-    fn respond(&mut self, id: SyncResponseId, mut response: Vec<u8>, stored: &[EnvelopeId]) {
-        if let Some(archive) = &mut self.archive {
-            for envelope in stored.iter().filter_map(|id| archive.get(id)) {
-                sync::append_envelope(&mut response, &envelope);
+    /// left out, and so are all if the disk is too slow.
+    fn respond(&mut self, id: SyncResponseId, mut response: Vec<u8>, stored: Vec<EnvelopeId>) {
+        if let Some(archive) = self.archive.as_ref().filter(|_| !stored.is_empty()) {
+            match archive.finish(id, response, stored) {
+                Ok(()) => return,
+                Err(without) => response = without,
             }
         }
+        self.sync_respond(id, response);
+    }
+
+    fn sync_respond(&mut self, id: SyncResponseId, response: Vec<u8>) {
         if let Some(net) = &mut self.net {
             net.sync_respond(id, response);
         }
     }
 
-    /// Envelopes that the archive does not have although the engine counts on it.
-    fn lost(&mut self) -> Option<Vec<EnvelopeId>> {
-        self.archive.as_mut().map(Archive::take_lost).filter(|lost| !lost.is_empty())
+    fn on_answer(&mut self, answer: DiskAnswer) {
+        match answer {
+            DiskAnswer::Response(id, response) => self.sync_respond(id, response),
+            DiskAnswer::Lost(ids) => self.lost.extend(ids),
+        }
+    }
+
+    /// Reports the lost to the engine, before its next turn.
+    fn report_lost(&mut self) {
+        while !self.lost.is_empty() {
+            let lost = std::mem::take(&mut self.lost);
+            self.turn(Input::ArchiveMissing(lost));
+        }
     }
 
     fn on_second(&mut self) {
-        let Some(archive) = &mut self.archive else { return };
-        archive.beat();
-        // What it could not write is not held any more.
-        if let Some(lost) = self.lost() {
-            self.turn(Input::ArchiveMissing(lost));
+        if self.archive.is_none() {
+            return;
         }
-        if let Some(archive) = &self.archive {
-            show(&self.figures, archive, self.carrier.lock().pool().count());
+        let held = self.turn(Input::Tick);
+        if let Some(archive) = &mut self.archive {
+            archive.beat(held.saturating_sub(self.lost.len()));
         }
     }
 
@@ -344,18 +341,10 @@ impl NetworkDriver {
     }
 }
 
-/// Shows the other thread an archive's figures.
-pub(super) fn show(figures: &Figures, archive: &Archive, written: usize) {
-    let now = ArchiveFigures { status: status_of(archive), written };
-    *figures.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
-}
-
-/// What clients are told of an archive.
-pub(super) fn status_of(archive: &Archive) -> ArchiveStatus {
-    ArchiveStatus {
-        bytes: archive.bytes(),
-        missed: archive.missed(),
-        trouble: archive.trouble().map(|fault| ArchiveFault::words(fault).to_owned()),
+async fn next_answer(archive: &mut Option<ArchiveThread>) -> DiskAnswer {
+    match archive {
+        Some(archive) => archive.answer().await,
+        None => std::future::pending().await,
     }
 }
 
