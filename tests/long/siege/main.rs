@@ -45,13 +45,13 @@ use attacker::{Attacker, Part, field};
 use first_datagrams::first_datagrams;
 use forward::{Forward, socket};
 
-#[path = "../support/attacker.rs"]
+#[path = "../../support/attacker.rs"]
 #[expect(dead_code, reason = "the attacks are those of several tests")]
 mod attacker;
-#[path = "../support/first_datagrams.rs"]
+#[path = "../../support/first_datagrams.rs"]
 #[expect(dead_code, reason = "nobody here looks at answers")]
 mod first_datagrams;
-#[path = "../support/forward.rs"]
+#[path = "../../support/forward.rs"]
 #[expect(dead_code, reason = "one machine is enough")]
 mod forward;
 
