@@ -10,6 +10,7 @@
 //! in `tests/memory`.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails there")]
+#![expect(clippy::indexing_slicing, reason = "tests index what they made")]
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "a test takes some events and lets others pass"

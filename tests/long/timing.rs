@@ -262,12 +262,14 @@ async fn the_times_of_a_node_do_not_tell_who_is_there() {
         }
     }
     let mut times: BTreeMap<(usize, Kind), Times> = BTreeMap::new();
-    let mut order: Vec<(usize, Kind)> = (0..targets.len())
-        .flat_map(|target| Kind::ALL.map(|kind| (target, kind)))
-        .flat_map(|one| vec![one; batches])
-        .collect();
-    while !order.is_empty() {
-        let (at, kind) =
+    // The processes take turns, so that each has its rest while the others are asked. Kinds come at
+    // random.
+    let mut orders: Vec<Vec<Kind>> =
+        vec![Kind::ALL.into_iter().flat_map(|kind| vec![kind; batches]).collect(); targets.len()];
+    for turn in 0..batches * Kind::ALL.len() * targets.len() {
+        let at = turn % targets.len();
+        let order = &mut orders[at];
+        let kind =
             order.swap_remove(usize::try_from(chance.below(order.len() as u64)).expect("small"));
         let target = &mut targets[at];
         let frame: Vec<Vec<u8>> = (0..BATCH).map(|_| target.envelope(kind, &mut chance)).collect();

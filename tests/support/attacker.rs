@@ -42,6 +42,11 @@ impl Attacker {
         Self::joining(node, topic, Ear::Deaf)
     }
 
+    /// As [`Self::new`], and reads what the node writes for so long, and then nothing more.
+    pub(crate) fn tiring(node: &Multiaddr, topic: &str, after: Duration) -> Self {
+        Self::joining(node, topic, Ear::Tires(after))
+    }
+
     /// As [`Self::new`], and ends each stream on which the node begins to write gossip.
     pub(crate) fn hanging_up(node: &Multiaddr, topic: &str) -> Self {
         Self::joining(node, topic, Ear::HangsUp)
@@ -109,6 +114,27 @@ impl Attacker {
         tokio::select! {
             () = self.parted() => {}
             () = async { flow.await; core::future::pending().await } => {}
+        }
+    }
+
+    /// Writes the next frame each time, as fast as the node takes them, until it closes the
+    /// connection.
+    pub(crate) async fn stream(&mut self, each: Duration, mut next: impl FnMut() -> Vec<Part>) {
+        let frames = self.frames.clone();
+        let stream = async {
+            let mut pace = tokio::time::interval(each);
+            loop {
+                pace.tick().await;
+                let body: Vec<u8> = next().iter().flat_map(Part::encode).collect();
+                if frames.send([varint(body.len()), body].concat()).await.is_err() {
+                    // The stream may end first, and then the connection does.
+                    core::future::pending().await
+                }
+            }
+        };
+        tokio::select! {
+            () = self.parted() => {}
+            () = stream => {}
         }
     }
 
@@ -201,6 +227,8 @@ enum Ear {
     HangsUp,
     /// It is read and kept.
     Keeps,
+    /// It is read for so long, and then not.
+    Tires(Duration),
 }
 
 impl Codec for Frames {
@@ -213,12 +241,16 @@ impl Codec for Frames {
         T: AsyncRead + Unpin + Send,
     {
         match self.ear {
-            Ear::Open | Ear::Keeps => {}
+            Ear::Open | Ear::Keeps | Ear::Tires(_) => {}
             Ear::Deaf => core::future::pending().await,
             Ear::HangsUp => return Err(io::ErrorKind::ConnectionAborted.into()),
         }
+        let begun = tokio::time::Instant::now();
         let mut some = [0; 4_096];
         loop {
+            if matches!(self.ear, Ear::Tires(after) if begun.elapsed() > after) {
+                core::future::pending().await
+            }
             let read = io.read(&mut some).await?;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());

@@ -1,10 +1,11 @@
 //! Neighbours that mean harm, against the real program at full size.
 //!
 //! ```text
-//! cargo test --test siege -- --nocapture --test-threads 1
+//! cargo test --release --test siege -- --nocapture --test-threads 1
+//! cargo test --release --test siege an_hour -- --ignored --nocapture
 //! ```
 //!
-//! A relay is attacked for a minute in each of several ways, while two honest nodes speak through it
+//! A relay is attacked for a minute or some in each of several ways, while two honest nodes speak through it
 //! four times a second and strangers come, one every few seconds, by TCP and by QUIC in turn. Its
 //! memory has to stay below 200 MB, and to be below 100 MB within two minutes after; the honest lose
 //! nothing, are never parted with, and of a hundred envelopes one at most takes a second; each
@@ -16,6 +17,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails there")]
 #![expect(clippy::indexing_slicing, reason = "tests index what they made")]
+#![expect(clippy::print_stdout, reason = "what was measured is for people")]
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "a test waits for one event and lets the others pass"
@@ -55,6 +57,9 @@ mod first_datagrams;
 #[expect(dead_code, reason = "one machine is enough")]
 mod forward;
 
+mod door;
+mod untried;
+
 const NETWORK: &str = "siege";
 const FLOOR: u8 = 8;
 const FLOOD: &str = "/undertone/2/siege/8";
@@ -91,12 +96,20 @@ struct Target {
     tcp: Multiaddr,
     quic: Multiaddr,
     parted: Arc<AtomicU64>,
+    /// What attackers wrote, if they count it.
+    brought: Arc<AtomicU64>,
 }
 
 impl Relay {
     fn start() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_undertone"))
-            .args(["relay", "run", "--json", "--pool", "64MiB"])
+        Self::with(Command::new(PROGRAM), &["--pool", "64MiB"])
+    }
+
+    /// This program, which may stand in another, with these options.
+    fn with(mut program: Command, options: &[&str]) -> Self {
+        let mut process = program
+            .args(["relay", "run", "--json"])
+            .args(options)
             .args(["--listen", "/ip4/127.0.0.1/tcp/0"])
             .args(["--listen", "/ip4/127.0.0.1/udp/0/quic-v1"])
             .args(["--network", NETWORK, "--floor", &FLOOR.to_string()])
@@ -114,7 +127,8 @@ impl Relay {
         }
         std::thread::spawn(move || lines.for_each(drop));
         found.sort_by_key(|address| address.to_string().contains("udp"));
-        let target = Target { quic: found.remove(1), tcp: found.remove(0), parted: Arc::default() };
+        let (quic, tcp) = (found.remove(1), found.remove(0));
+        let target = Target { tcp, quic, parted: Arc::default(), brought: Arc::default() };
         Self { process, target }
     }
 
@@ -133,6 +147,9 @@ impl Drop for Relay {
         drop(self.process.wait());
     }
 }
+
+/// The program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_undertone");
 
 fn node(peer: &Multiaddr) -> Net {
     let mut settings = NetSettings::new(NETWORK.parse().expect("a name"), FLOOR);
@@ -253,7 +270,11 @@ async fn strangers(target: &Target, longest: &mut [Duration; 2]) {
 
 /// Attacks a relay in this way for so long, and says what became of it.
 fn besiege(what: &str, lasts: Duration, attack: impl AsyncFnOnce(Target)) {
-    let relay = Relay::start();
+    besiege_this(&Relay::start(), what, lasts, attack);
+}
+
+/// The same to this relay.
+fn besiege_this(relay: &Relay, what: &str, lasts: Duration, attack: impl AsyncFnOnce(Target)) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let target = relay.target.clone();
@@ -271,7 +292,8 @@ fn besiege(what: &str, lasts: Duration, attack: impl AsyncFnOnce(Target)) {
         };
         let before = relay.resident();
         tokio::select! {
-            () = attack(target.clone()) => panic!("it goes on until it is ended"),
+            // Some are over when they have brought what they were to bring.
+            () = attack(target.clone()) => {}
             () = strangers(&target, &mut let_in) => {}
             () = watch => {}
             () = sleep(lasts) => {}
@@ -294,7 +316,8 @@ fn besiege(what: &str, lasts: Duration, attack: impl AsyncFnOnce(Target)) {
             took.get(rank(percent)).copied().expect("they heard something")
         });
         let parted = target.parted.load(Ordering::Relaxed);
-        println!("{what}: {parted} attackers parted with");
+        let brought = target.brought.load(Ordering::Relaxed);
+        println!("{what}: {parted} attackers parted with, {brought} envelopes of theirs counted");
         println!(
             "  memory {} MB before, {} after {EARLY} were, {} at most, {} at the end, {} after {recovered:.0?}",
             before / 1_000_000,
@@ -333,6 +356,25 @@ async fn crowd<F: Future<Output = ()> + Send + 'static>(
     }
 }
 
+/// Somebody joins and brings an envelope of noise of this length each time, for ever.
+async fn bring(relay: &Multiaddr, length: usize, each: Duration) {
+    let (mut bringer, mut chance) = (node(relay), SeededRng::lane(13, 0));
+    let mut pace = interval(each);
+    loop {
+        tokio::select! {
+            event = bringer.next() => Talk::default().take(&mut bringer, event),
+            _ = pace.tick() => {
+                bringer.publish(envelope(&mut chance, length, 0).1);
+            }
+        }
+    }
+}
+
+/// A link that joins and never reads, until it is parted with.
+async fn deaf(target: Target) {
+    Attacker::deaf(&target.tcp, FLOOD).parted().await;
+}
+
 /// A frame with this control data, with its length before it.
 fn control(entries: &[u8]) -> Vec<u8> {
     // A field's length and a frame's are written alike, after the field's number.
@@ -343,22 +385,7 @@ fn control(entries: &[u8]) -> Vec<u8> {
 #[test]
 fn links_that_never_read() {
     besiege("50 links that never read", MINUTE, async |target| {
-        let bring = async {
-            let (mut bringer, mut chance) = (node(&target.tcp), SeededRng::lane(13, 0));
-            let mut pace = interval(Duration::from_millis(20));
-            loop {
-                tokio::select! {
-                    event = bringer.next() => Talk::default().take(&mut bringer, event),
-                    _ = pace.tick() => {
-                        bringer.publish(envelope(&mut chance, 60_000, 0).1);
-                    }
-                }
-            }
-        };
-        let deaf = |target: Target| async move {
-            let mut deaf = Attacker::deaf(&target.tcp, FLOOD);
-            deaf.parted().await;
-        };
+        let bring = bring(&target.tcp, 60_000, Duration::from_millis(20));
         tokio::join!(crowd(&target, 50, deaf), bring);
     });
 }

@@ -1,0 +1,235 @@
+//! Attacks that nobody had tried when the door was built.
+
+use core::net::Ipv4Addr;
+use core::time::Duration;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use undertone::engine::env::UnixSeconds;
+use undertone::engine::envelope::{Draft, EnvelopeId, Floor, Lifetime, Topic};
+use undertone::engine::id::SyncRequestId;
+use undertone::engine::node::input::Input;
+use undertone::engine::sync::wire::{MAX_SKETCH, SyncRequest};
+use undertone::shell::net::{NetEvent, PublishOutcome};
+use undertone::shell::os::clock::wall;
+use undertone::sim::SeededRng;
+
+use super::attacker::{Attacker, Part, field};
+use super::door::pour_expired;
+use super::forward::{Forward, socket};
+use super::{
+    FLOOD, FLOOR, MINUTE, PROGRAM, Relay, Talk, Target, besiege, besiege_this, bring, control,
+    crowd, deaf, envelope, node,
+};
+
+/// Fifty that join, read for five seconds, and then nothing more: windows of yamux and buffers of
+/// the system are as open as they get.
+#[test]
+fn readers_that_stop() {
+    besiege("50 links that stop reading after 5 s", 2 * MINUTE, async |target| {
+        let tires = |target: Target| async move {
+            Attacker::tiring(&target.tcp, FLOOD, Duration::from_secs(5)).parted().await;
+        };
+        let bring = bring(&target.tcp, 60_000, Duration::from_millis(20));
+        tokio::join!(crowd(&target, 50, tires), bring);
+    });
+}
+
+/// Ids of IDONTWANT from links that never read, so that there are queues in which to look for them.
+#[test]
+fn idontwant_against_full_queues() {
+    besiege("50 links that never read, and write 7,000 ids a frame", MINUTE, async |target| {
+        let attack = |target: Target| async move {
+            let mut attacker = Attacker::deaf(&target.tcp, FLOOD);
+            attacker.flow(control(&field(5, &field(1, &[7; 32]).repeat(7_000)))).await;
+        };
+        let bring = bring(&target.tcp, 60_000, Duration::from_millis(20));
+        tokio::join!(crowd(&target, 50, attack), bring);
+    });
+}
+
+/// Sixteen neighbours that catch up with random sketches, over and over, at a relay that holds
+/// thousands.
+#[test]
+fn sketches_against_a_full_pool() {
+    let relay = Relay::with(Command::new(PROGRAM), &["--pool", "64MiB", "--line", "5000"]);
+    fill(&relay.target);
+    besiege_this(
+        &relay,
+        "16 links with random sketches, 17,500 held",
+        3 * MINUTE,
+        async |target| {
+            let mut crowd = JoinSet::new();
+            for number in 0..16 {
+                let way =
+                    Forward::tcp(Ipv4Addr::new(127, 20 + number, 0, 1), socket(&target.tcp)).await;
+                crowd.spawn(sketches(way, target.clone(), number));
+            }
+            while crowd.join_next().await.is_some() {}
+        },
+    );
+}
+
+/// Holds as much as a share of a day takes below its last steps.
+fn fill(target: &Target) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let (mut author, mut chance) = (node(&target.tcp), SeededRng::lane(22, 0));
+        for number in 0..17_500 {
+            let step = if number < 14_000 { 0 } else { 4 };
+            let (_, bytes) = envelope(&mut chance, 300, step);
+            while author.publish(bytes.clone()) != PublishOutcome::Sent {
+                drop(author.next().await);
+            }
+            // What goes out goes out by this.
+            drop(tokio::time::timeout(Duration::from_millis(1), author.next()).await);
+        }
+    });
+}
+
+async fn sketches(way: Forward, target: Target, number: u8) {
+    let (mut net, mut chance) = (node(&way.at), SeededRng::lane(23, number.into()));
+    let mut relay = None;
+    let mut random = || {
+        let mut cells = vec![0; MAX_SKETCH];
+        chance.fill_bytes(&mut cells);
+        SyncRequest::Sketch(&cells).encode()
+    };
+    loop {
+        match net.next().await {
+            NetEvent::Engine(Input::Peers(peers)) => {
+                if let Some(peer) = peers.first()
+                    && relay.replace(peer.id) != Some(peer.id)
+                {
+                    net.sync_request(peer.id, SyncRequestId(0), SyncRequest::Begin.encode());
+                }
+            }
+            NetEvent::Engine(Input::SyncResponse { bytes, .. }) => {
+                let Some(relay) = relay else { continue };
+                match bytes.as_deref().and_then(|bytes| bytes.first().copied()) {
+                    // A query, or not enough cells yet.
+                    Some(1 | 4) => {
+                        target.brought.fetch_add(1, Ordering::Relaxed);
+                        net.sync_request(relay, SyncRequestId(1), random());
+                    }
+                    Some(_) | None => {
+                        sleep(Duration::from_millis(100)).await;
+                        net.sync_request(relay, SyncRequestId(0), SyncRequest::Begin.encode());
+                    }
+                }
+            }
+            event => Talk::default().take(&mut net, event),
+        }
+    }
+}
+
+/// A million expired envelopes, each of which shows the work that is asked, over as many links as
+/// that takes.
+#[test]
+fn a_million_expired_envelopes_with_work() {
+    const ALL: u64 = 1_000_000;
+    besiege("a million expired envelopes that paid", 10 * MINUTE, async |target| {
+        let bring = |target: Target| async move {
+            let mut link = Attacker::new(&target.tcp, FLOOD);
+            let next = || {
+                let first = target.brought.fetch_add(50, Ordering::Relaxed);
+                (first..first + 50).map(|n| Part::Message(FLOOD.to_owned(), paid(n).1)).collect()
+            };
+            link.stream(Duration::from_millis(10), next).await;
+        };
+        tokio::select! {
+            () = crowd(&target, 16, bring) => {}
+            () = until(&target, ALL) => {}
+        }
+        assert!(target.brought.load(Ordering::Relaxed) >= ALL);
+    });
+}
+
+/// Until attackers have brought so many envelopes.
+async fn until(target: &Target, all: u64) {
+    while target.brought.load(Ordering::Relaxed) < all {
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// An envelope that expired a day ago.
+fn paid(number: u64) -> (EnvelopeId, Vec<u8>) {
+    let made = UnixSeconds(wall().0 - 2 * 86_400);
+    let data = number.to_be_bytes().to_vec();
+    let draft = Draft::new(made, Lifetime::SixHours, Topic([7; 4]), data).expect("a draft");
+    draft.mine(&Floor::new(FLOOR), 0).expect("some nonce")
+}
+
+/// A relay with an archive on a disk that takes two seconds for each sync and a twentieth of one for
+/// each write.
+#[test]
+fn a_slow_disk_under_an_archive() {
+    let is_there = Command::new("strace").arg("--version").output().is_ok();
+    if !is_there {
+        println!(
+            "a slow disk was not tried: it is strace that makes it slow, and there is none here"
+        );
+        return;
+    }
+    let home = tempfile::tempdir().expect("a folder");
+    let mut program = Command::new("strace");
+    // As its own parent's child, so that the process that is started is the program.
+    program.args(["-D", "-f", "--seccomp-bpf", "-qqq", "-o", "/dev/null"]);
+    program.args(["-e", "trace=fsync,fdatasync,pwrite64"]);
+    program.args(["-e", "inject=fsync,fdatasync:delay_enter=2000000"]);
+    program.args(["-e", "inject=pwrite64:delay_enter=50000"]);
+    program.arg(PROGRAM).arg("--home").arg(home.path().join("home"));
+    let relay = Relay::with(program, &["--archive", "64MiB", "--line", "200"]);
+    besiege_this(&relay, "100 envelopes a second into a slow disk", 2 * MINUTE, async |target| {
+        bring(&target.tcp, 1_000, Duration::from_millis(10)).await;
+    });
+}
+
+/// libp2p's mDNS is asked for IPv4 alone, so a relay with `--lan` has no IPv6 socket at the port of
+/// mDNS.
+#[test]
+fn nobody_listens_to_ipv6_multicast() {
+    let relay = Relay::with(Command::new(PROGRAM), &["--pool", "64MiB", "--lan"]);
+    let sockets = |table: &str| {
+        let table = format!("/proc/{}/net/{table}", relay.process.id());
+        let table = std::fs::read_to_string(table).expect("its sockets");
+        let mdns =
+            |line: &&str| line.split_whitespace().nth(1).is_some_and(|at| at.ends_with(":14E9"));
+        let inodes = table.lines().filter(mdns).filter_map(|line| line.split_whitespace().nth(9));
+        inodes.map(|inode| format!("socket:[{inode}]")).collect::<Vec<_>>()
+    };
+    let open = std::fs::read_dir(format!("/proc/{}/fd", relay.process.id())).expect("its files");
+    let open: Vec<String> = open
+        .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
+        .map(|to| to.to_string_lossy().into_owned())
+        .collect();
+    let own = |table| sockets(table).iter().filter(|socket| open.contains(socket)).count();
+    let (four, six) = (own("udp"), own("udp6"));
+    println!("sockets of mDNS: {four} of IPv4, {six} of IPv6");
+    assert!(four > 0 && six == 0);
+}
+
+/// Rows 1, 13 and 14 at once for an hour, each at a tenth of its rate.
+#[test]
+#[ignore = "an hour"]
+fn an_hour_at_a_tenth() {
+    let minutes = std::env::var("SIEGE_MINUTES").ok().and_then(|minutes| minutes.parse().ok());
+    let lasts = MINUTE * minutes.unwrap_or(60);
+    besiege("an hour of 2 + 5 + 2 links at a tenth", lasts, async |target| {
+        let empty = |target: Target| async move {
+            let mut attacker = Attacker::new(&target.tcp, FLOOD);
+            // 250 KB a third of a second: a tenth of 8 MB/s.
+            let entries = || vec![Part::Raw(field(3, &field(5, &[]).repeat(125_000)))];
+            attacker.stream(Duration::from_millis(310), entries).await;
+        };
+        let expired = |target: Target| pour_expired(target, Duration::from_millis(13));
+        tokio::join!(
+            crowd(&target, 2, expired),
+            crowd(&target, 5, deaf),
+            crowd(&target, 2, empty),
+            bring(&target.tcp, 60_000, Duration::from_millis(200)),
+        );
+    });
+}
