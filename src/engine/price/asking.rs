@@ -66,6 +66,8 @@ pub struct AskingPrice {
     last_paid: [Step; 3],
     /// When a neighbour was first heard.
     first_heard: Option<Millis>,
+    /// How many voices counted at the last look.
+    counted: usize,
 }
 
 /// What a neighbour said last.
@@ -197,20 +199,24 @@ impl AskingPrice {
     /// does. Call whenever something was heard, and before paying.
     ///
     /// A newcomer believes no price for longer than it hears it: the first neighbour that answers
-    /// may be one that has long been cut off.
+    /// may be one that has long been cut off. And what is asked only rises where no voice has been
+    /// added: of two the lower one counts, and a third that says what the other says is no rise.
     pub fn follow(&mut self, own: SaidSteps, env: &Env<'_>) {
         let hour = whole_hour(env.wall);
         // Whoever looks for the first time has no price to come down from.
         let hours = if self.hour == 0 { 0 } else { hour.saturating_sub(self.hour) };
         self.hour = self.hour.max(hour);
         let asked = self.heard(own, env.mono);
-        let is_newcomer = self.is_newcomer(env.mono);
+        let voices = self.ranges(None, |_| true, env.mono).len();
+        let is_newcomer = voices < ENOUGH && self.is_new(env.mono);
+        let raised_until = if voices > self.counted { Millis(0) } else { env.mono.plus(RAISED) };
+        self.counted = voices;
         for (paid, share) in self.paid.iter_mut().zip(asked.shares) {
             let asked = share.max(asked.line);
             if is_newcomer {
                 *paid = Paid { step: asked, raised_until: Millis(0) };
             } else if asked > paid.step {
-                *paid = Paid { step: asked, raised_until: env.mono.plus(RAISED) };
+                *paid = Paid { step: asked, raised_until };
             } else {
                 let fewer = u8::try_from(hours).unwrap_or(u8::MAX);
                 paid.step = paid.step.below(fewer).max(asked);
@@ -219,10 +225,9 @@ impl AskingPrice {
         self.last_paid = Share::ALL.map(|share| self.pay(share, env.mono));
     }
 
-    /// Whether so few neighbours were heard for so short a time that the next may say otherwise.
-    fn is_newcomer(&self, now: Millis) -> bool {
-        let is_new = self.first_heard.is_some_and(|first| first.plus(KEPT) > now);
-        is_new && self.ranges(None, |_| true, now).len() < ENOUGH
+    /// Whether neighbours have been heard for so short a time that the next may say otherwise.
+    fn is_new(&self, now: Millis) -> bool {
+        self.first_heard.is_some_and(|first| first.plus(KEPT) > now)
     }
 
     /// The step to pay for each life, shortest first, as of the last look.
@@ -396,10 +401,32 @@ mod tests {
         price.hear(neighbour(2), day(3), Millis(0));
         assert_eq!(follow(&mut price, SILENT, 20), Step::new(3), "the lowest, and at once");
         price.hear(neighbour(3), day(4), Millis(0));
-        assert_eq!(follow(&mut price, SILENT, 30), Step::new(5), "three: a rise, and one more");
+        assert_eq!(follow(&mut price, SILENT, 30), Step::new(4), "three: the middle one");
         price.hear(neighbour(1), day(1), Millis(0));
         assert_eq!(follow(&mut price, SILENT, 1_900), Step::new(4), "it falls at the hour");
         assert_eq!(follow(&mut price, SILENT, 3_599), Step::new(4));
+        price.hear(neighbour(2), day(6), Millis(0));
+        price.hear(neighbour(1), day(6), Millis(0));
+        assert_eq!(follow(&mut price, SILENT, 3_599), Step::new(7), "a rise, and one more");
+    }
+
+    /// Whoever heard the liar and one other first paid one step more than all others for half an
+    /// hour, and could be told by it.
+    #[test]
+    fn a_liar_that_says_nothing_is_asked_makes_nobody_pay_more_whoever_is_heard_first() {
+        for order in [[0, 2, 2], [2, 0, 2], [2, 2, 0]] {
+            for later in [10, 2 * 3_600] {
+                let mut price = AskingPrice::default();
+                follow(&mut price, SILENT, 0);
+                for (number, said) in (1..).zip(order) {
+                    let at = Millis::from_secs(if number == 3 { later } else { number });
+                    price.voices.values_mut().for_each(|voice| voice.at = at);
+                    price.hear(neighbour(number), day(said), at);
+                    follow(&mut price, SILENT, at.0 / 1_000);
+                }
+                assert_eq!(follow(&mut price, SILENT, later), Step::new(2), "{order:?}, {later}");
+            }
+        }
     }
 
     #[test]
