@@ -360,6 +360,11 @@ fn archive_store(error: &StoreError) -> (FailureCode, String, String) {
             why,
             "run chmod 700 on the folder and chmod 600 on the files in it",
         ),
+        StoreError::Newer => (
+            FailureCode::Archive,
+            "the archive was written by a newer version of this program".to_owned(),
+            "use the undertone that wrote it, or a newer one, or choose another folder: --home DIR",
+        ),
         StoreError::Missing
         | StoreError::Exists
         | StoreError::PassphraseInUse
@@ -370,7 +375,6 @@ fn archive_store(error: &StoreError) -> (FailureCode, String, String) {
         | StoreError::NotAFolder
         | StoreError::WrongPassphrase
         | StoreError::Foreign
-        | StoreError::Newer
         | StoreError::Damaged
         | StoreError::TooCostly
         | StoreError::OutOfMemory

@@ -14,6 +14,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::database::{LEAF, PAGE, PAGE_BYTES};
+use super::log::LogFrames;
 use super::named;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
 
@@ -51,6 +52,9 @@ pub(super) struct DatabasePages {
     log: Option<File>,
     /// The offset in the log of the last image of each page, by its number.
     logged: BTreeMap<u32, u64>,
+    /// The offsets of the images before those.
+    earlier: Vec<u64>,
+    is_log_whole: bool,
 }
 
 impl DatabasePages {
@@ -59,8 +63,13 @@ impl DatabasePages {
         let length =
             database.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |of| of.len());
         let log = File::open(log).ok();
-        let logged = log.as_ref().map(frames).unwrap_or_default();
-        Self { database, length, log, logged }
+        let frames = log.as_ref().map(LogFrames::of);
+        let is_log_whole = frames.as_ref().is_none_or(|frames| frames.is_whole);
+        let (mut logged, mut earlier) = (BTreeMap::new(), Vec::new());
+        for (page, image) in frames.map(|frames| frames.images).unwrap_or_default() {
+            earlier.extend(logged.insert(page, image));
+        }
+        Self { database, length, log, logged, earlier, is_log_whole }
     }
 
     /// The first page, as the log has it if it does.
@@ -83,9 +92,15 @@ impl DatabasePages {
         !self.logged.is_empty()
     }
 
+    /// Whether SQLite reads all that the log has.
+    pub(super) const fn is_log_whole(&self) -> bool {
+        self.is_log_whole
+    }
+
     /// All images: those of the log first, which are the newer.
     fn images(&self) -> impl Iterator<Item = (PageSource, PageImage)> {
-        let logged = self.logged.values().map(|offset| (PageSource::Log, PageImage::Log(*offset)));
+        let logged = self.logged.values().chain(&self.earlier);
+        let logged = logged.map(|offset| (PageSource::Log, PageImage::Log(*offset)));
         // A file that was cut in the middle of a page ends with the page before.
         let kept = (0..self.count())
             .map(|page| (PageSource::Database, PageImage::Database(page * PAGE_BYTES)));
@@ -121,28 +136,6 @@ enum PageSource {
     Database,
     /// Those of the log, where it has them.
     Log,
-}
-
-/// The offset of the last image of each page in a log.
-fn frames(log: &File) -> BTreeMap<u32, u64> {
-    let mut found = BTreeMap::new();
-    let mut header = [0; LOG_HEADER];
-    if log.read_exact_at(&mut header, 0).is_err() {
-        return found;
-    }
-    let mut frame = [0; FRAME_HEADER];
-    let mut offset = LOG_HEADER as u64;
-    while log.read_exact_at(&mut frame, offset).is_ok() {
-        // Another salt: left by an earlier round of the log, which was written from its start.
-        if frame.get(8..16) != header.get(16..24) {
-            break;
-        }
-        if let Some(number) = frame.first_chunk() {
-            found.insert(u32::from_be_bytes(*number), offset + FRAME_HEADER as u64);
-        }
-        offset += (FRAME_HEADER + PAGE) as u64;
-    }
-    found
 }
 
 /// The envelopes in a page, if it is a leaf.
@@ -213,12 +206,6 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 /// An envelope and the header before it, which takes up to 8 bytes.
 const MAX_RECORD: usize = MAX_ENVELOPE_SIZE + 8;
-
-/// The header of a log.
-const LOG_HEADER: usize = 32;
-
-/// The header of each page in a log.
-const FRAME_HEADER: usize = 24;
 
 #[cfg(test)]
 pub(super) mod tests {

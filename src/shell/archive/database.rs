@@ -69,8 +69,18 @@ pub(super) fn attach(dir: &Path, most_pages: u64) -> Result<Attached, StoreError
         Err(error) if is_damage(&error) => {
             let (connection, saved) = salvage(dir, most_pages)?;
             // One byte that changed says so, too: then there are envelopes of this version in it.
-            let is_outdated = saved == 0 && is_outdated(&path);
-            staged(connection, if is_outdated { Found::Outdated } else { Found::Salvaged(saved) })
+            let found = match written_by(&path).filter(|_| saved == 0) {
+                Some(Writer::Earlier) => Found::Outdated,
+                // It may hold much that this program cannot read. With a table of this version it
+                // is a byte that changed.
+                Some(Writer::Newer) if header::has_other_table(&path, &log_of(&path)) => {
+                    drop(connection);
+                    remove_unpublished(dir)?;
+                    return Err(StoreError::Newer);
+                }
+                Some(Writer::Newer) | None => Found::Salvaged(saved),
+            };
+            staged(connection, found)
         }
         Err(error) => Err(error),
     }
@@ -115,13 +125,23 @@ pub(super) fn own_files() -> Vec<String> {
     [named(DATABASE_FILE.to_owned()), named(format!("{DATABASE_FILE}{UNPUBLISHED}"))].concat()
 }
 
-/// Whether a file says in its first bytes that it is an archive of an earlier version. What cannot
-/// be read does not say so.
-fn is_outdated(path: &Path) -> bool {
+/// Another version of this program that wrote an archive.
+enum Writer {
+    Earlier,
+    Newer,
+}
+
+/// Which other version a file says in its first bytes that it is an archive of. What cannot be read
+/// does not say so.
+fn written_by(path: &Path) -> Option<Writer> {
     let start = files::read_start(path, HEADER).unwrap_or_default();
     let number = |at: usize| start.get(at..).and_then(|rest| rest.first_chunk()).copied();
     let [version, kind] = [VERSION_AT, KIND_AT].map(|at| number(at).map(u32::from_be_bytes));
-    kind == Some(APPLICATION_ID) && version.is_some_and(|version| (1..VERSION).contains(&version))
+    match version.filter(|_| kind == Some(APPLICATION_ID))? {
+        1..VERSION => Some(Writer::Earlier),
+        0 | VERSION => None,
+        _ => Some(Writer::Newer),
+    }
 }
 
 /// Whether the database in `dir` holds no envelope, or is none: seen without changing a byte, so

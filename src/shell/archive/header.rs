@@ -15,11 +15,11 @@ use super::carve::{DatabasePage, DatabasePages};
 use super::database::{APPLICATION_ID, LEAF, PAGE, TABLE, VERSION};
 use crate::shell::store::StoreError;
 
-/// Looks at the first page of a database, as it is with what lies in its log.
+/// Looks at the first page of a database, as it is with what lies in its log, and at the log.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] if the page is not one that this program made; or when the file cannot be
-/// opened.
+/// [`StoreError::Damaged`] if the page is not one that this program made, or SQLite would not read all
+/// of the log; or when the file cannot be opened.
 pub(super) fn examine(database: &Path, log: &Path) -> Result<(), StoreError> {
     drop(File::open(database)?);
     let pages = DatabasePages::open(database, log);
@@ -29,7 +29,7 @@ pub(super) fn examine(database: &Path, log: &Path) -> Result<(), StoreError> {
             // of those are nobody's: SQLite goes by what was finished.
             && (pages.has_log() || is_list_whole(&pages, &page))
     });
-    if is_whole { Ok(()) } else { Err(StoreError::Damaged) }
+    if is_whole && pages.is_log_whole() { Ok(()) } else { Err(StoreError::Damaged) }
 }
 
 /// Whether a first page says what those of all archives say.
@@ -37,8 +37,18 @@ fn is_as_made(page: &DatabasePage) -> bool {
     // What lies between the fields is the few numbers that change and mean nothing to a reader: how
     // often the file and its tables were changed, by which version of SQLite, and how long it was.
     let fields = FIELDS.iter().all(|(at, value)| page.get(*at..*at + value.len()) == Some(*value));
+    fields && has_table(page)
+}
+
+/// Whether the one table is written down where it should be.
+fn has_table(page: &DatabasePage) -> bool {
     let cell = number16(page, CELL_AT).and_then(|start| page.get(start..));
-    fields && cell.is_some_and(|cell| cell.starts_with(&table_row()))
+    cell.is_some_and(|cell| cell.starts_with(&table_row()))
+}
+
+/// Whether a database, with its log, has another table than this version's.
+pub(super) fn has_other_table(database: &Path, log: &Path) -> bool {
+    DatabasePages::open(database, log).first().is_some_and(|page| !has_table(&page))
 }
 
 /// Whether the list of free pages has as many as it is said to have, all of them in the file: pages

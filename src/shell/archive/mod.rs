@@ -7,7 +7,8 @@
 //!
 //! - An envelope's place in the table is the end of its id, and its id is a digest of its bytes:
 //!   damage shows whenever a row is read, and a row that does not match is never handed out.
-//! - A file of an earlier version holds what no node carries any more: it is begun anew.
+//! - A file of an earlier version holds what no node carries any more: it is begun anew. One of a newer
+//!   version is left alone, and not opened.
 //! - A label beside the file says its network, its floor and its size ([`ArchiveLabel`]). A start in
 //!   another network is refused, and one with a smaller size that not all of it fits into, unless
 //!   that is asked for ([`ArchiveOverflow`]): what was accepted is not lost by a mistyped option.
@@ -16,7 +17,8 @@
 //!   decided that the start goes on ([`Archive::begin`]).
 //! - Damage is never a reason not to start, and whatever was mended stays noted in a file until a
 //!   start has told it. All that is readable is carved out of the damaged file
-//!   page by page, whatever became of its indices and its header, into a fresh one.
+//!   page by page, whatever became of its indices and its header, into a fresh one; and so it is out
+//!   of a log that SQLite would read only half of.
 //! - Something else in the place of the folder or of one of its files is no damage, and not ours to
 //!   move away: it is named ([`ArchiveObstacle`]).
 //! - Trouble with the disk is never a reason to stop: an envelope that could not be kept is counted
@@ -32,6 +34,7 @@ mod carve;
 mod database;
 mod header;
 mod label;
+mod log;
 mod note;
 mod obstacle;
 #[cfg(test)]
