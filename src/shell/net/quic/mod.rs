@@ -482,6 +482,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_a_peer_opens_and_sends_is_bounded_until_it_is_read() {
+        let (mut near, _, at) = listening("/ip4/127.0.0.1/udp/0/quic-v1").await;
+        let mut client = transport();
+        let mut endless = quinn::TransportConfig::default();
+        endless.send_window(u64::MAX);
+        client.client.transport_config(Arc::new(endless));
+        let how = DialOpts { role: Role::Dialer, port_use: PortUse::New };
+        let dialled = client.dial(at, how).unwrap();
+        // The windows of whoever listens are known to whoever dialled as soon as the link stands.
+        let (kept, dialled) = tokio::join!(accepted(&mut near), dialled);
+        let (_, mut link) = dialled.unwrap();
+        let mut streams = Vec::new();
+        while let Some(stream) = poll_fn(|context| link.poll_outbound_unpin(context)).now_or_never()
+        {
+            streams.push(stream.unwrap());
+        }
+        assert_eq!(streams.len(), usize::try_from(STREAMS).unwrap());
+        let mut written = Vec::new();
+        for stream in &mut streams {
+            let mut of_stream = 0;
+            while let Some(more) = stream.write(&[7; 8 << 10]).now_or_never() {
+                of_stream += more.unwrap();
+            }
+            written.push(of_stream);
+        }
+        assert_eq!(written[0], usize::try_from(STREAM).unwrap());
+        assert_eq!(written.iter().sum::<usize>(), usize::try_from(RECEIVED).unwrap());
+        drop(kept);
+    }
+
+    #[tokio::test]
     async fn a_listener_that_is_removed_ends_and_its_port_is_free() {
         let (mut transport, id, at) = listening("/ip4/127.0.0.1/udp/0/quic-v1").await;
         let again = transport.listen_on(ListenerId::next(), at.clone());
