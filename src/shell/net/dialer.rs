@@ -481,6 +481,52 @@ mod tests {
         }
     }
 
+    /// Seven that are in use, and how they are told to a dialer.
+    fn in_use(dialer: &mut Dialer, now: Instant, addresses: [Multiaddr; WANTED - 1]) {
+        for (number, at) in addresses.iter().enumerate() {
+            dialer.add(at.clone(), AddressOrigin::Heard, now);
+            dialer.dialing(at, connection(number));
+        }
+    }
+
+    #[test]
+    fn the_one_place_that_is_left_is_for_a_host_of_which_nothing_is_being_dialled() {
+        let now = Instant::now();
+        for chance in 0..300 {
+            let mut dialer = Dialer::new(&PACE);
+            in_use(&mut dialer, now, core::array::from_fn(|number| port("192.0.2.1", 1 + number)));
+            for number in WANTED..TARGETS - 1 {
+                dialer.add(port("192.0.2.1", number), AddressOrigin::Heard, now);
+            }
+            let honest = port("198.51.100.1", 1);
+            dialer.add(honest.clone(), AddressOrigin::Heard, now);
+            assert_eq!(dialer.due(now, chance, nobody), [honest]);
+        }
+    }
+
+    #[test]
+    fn what_failed_at_a_host_counts_against_all_its_ports() {
+        let mut now = Instant::now();
+        let mut dialer = Dialer::new(&PACE);
+        let neighbour = |number| port(&format!("203.0.113.{number}"), 1);
+        in_use(&mut dialer, now, core::array::from_fn(neighbour));
+        let honest = port("198.51.100.1", 1);
+        dialer.add(honest.clone(), AddressOrigin::Heard, now);
+        // It was down once.
+        dialer.failed(&honest, now, u32::MAX);
+        for number in 1..200 {
+            dialer.add(port("192.0.2.1", number), AddressOrigin::Heard, now);
+        }
+        // One at a time swallows what is dialled, and two have by the time that it is due again.
+        for _ in 0..2 {
+            let due = dialer.due(now, 0, nobody);
+            assert!(due.len() == 1 && due[0] != honest);
+            dialer.failed(&due[0], now, u32::MAX);
+        }
+        now += PACE.first_retry;
+        assert_eq!(dialer.due(now, 0, nobody), [honest]);
+    }
+
     #[test]
     fn among_many_ports_of_one_host_the_one_that_answers_is_found() {
         let mut now = Instant::now();
