@@ -265,6 +265,7 @@ mod tests {
     use crate::engine::envelope::{Acceptance, Draft, Floor, Lifetime, Topic, inspect};
     use crate::engine::event::IdentityView;
     use crate::engine::id::{CommandId, Neighbour, NeighbourId, SyncRequestId, SyncResponseId};
+    use crate::engine::relay::pool::BodyStorage;
     use crate::engine::session::{Offer, WINDOW};
     use crate::engine::settings::NodeRole;
     use crate::engine::sync::{ResponseBody, SyncRequest, SyncResponse, append_envelope};
@@ -347,6 +348,26 @@ mod tests {
         assert!(commits >= 8, "each was opened: {commits}");
         let verdicts = outputs.iter().take_while(|output| is_verdict(output)).count();
         assert_eq!(verdicts, 8, "verdicts come first");
+    }
+
+    #[test]
+    fn a_relay_gives_all_its_verdicts_before_its_disk_is_asked_for_anything() {
+        let bodies = BodyStorage::External;
+        let settings = NodeSettings { role: NodeRole::Relay, bodies, ..wide() };
+        let (mut node, mut seeded) = (Node::new(settings), SeededRng::new(5));
+        for number in 0..8 {
+            let bytes = wrap(Topic([7; 4]), vec![number; 100]);
+            drop(take_in(&mut node, &mut seeded, gossip(bytes)));
+        }
+        node.handle(&mut seeded.turn(), Input::Tick);
+        let outputs = core::iter::from_fn(|| node.poll_output());
+        let mut kinds = outputs.filter_map(|output| match output {
+            Output::Effect(Effect::ReportValidation { .. }) => Some("verdict"),
+            Output::Effect(Effect::Archive { .. }) => Some("disk"),
+            Output::Commit(_) | Output::AuditNonce(_) | Output::Effect(_) => None,
+        });
+        assert!(kinds.by_ref().take(8).all(|kind| kind == "verdict"), "verdicts come first");
+        assert_eq!(kinds.filter(|kind| *kind == "disk").count(), 8);
     }
 
     #[test]
