@@ -13,7 +13,7 @@ use super::os::clock::{Clock, OsEntropy, wall};
 use super::shared_carrier::SharedCarrier;
 use super::store::{Store, StoreError};
 use crate::engine::carrier::Carrier;
-use crate::engine::env::{Env, Millis};
+use crate::engine::env::{Entropy, Env, Millis};
 use crate::engine::node::{NodeStatus, Progress, UserAgent};
 use crate::engine::secret::opaque_debug;
 use crate::engine::settings::NodeSettings;
@@ -66,8 +66,11 @@ impl DurableNode {
     /// Takes what the carrier hands over, and opens some of it. Take every effect with
     /// [`DurableNode::next_effect`] before the next turn.
     pub fn gather(&mut self) -> Progress {
-        let mut entropy = OsEntropy;
-        let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
+        self.gather_by(&mut OsEntropy)
+    }
+
+    fn gather_by(&mut self, entropy: &mut dyn Entropy) -> Progress {
+        let mut env = Env::new(self.clock.mono(), wall(), entropy);
         self.agent.gather(&mut env, &mut self.carrier)
     }
 
@@ -135,5 +138,58 @@ impl DurableNode {
     fn note(&mut self, pair: [u8; 16]) -> Result<(), StoreError> {
         let Some(file) = &mut self.ledger else { return Ok(()) };
         Ok(file.write_all(format!("{}\n", HEXLOWER.encode(&pair)).as_bytes())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::command::Command;
+    use crate::engine::crypto::keys::Identity;
+    use crate::engine::envelope::{Draft, EnvelopeId, Floor, Lifetime};
+    use crate::engine::event::Event;
+    use crate::engine::id::{CommandId, NeighbourId};
+    use crate::engine::session::{Offer, WINDOW};
+    use crate::engine::settings::NodeRole;
+    use crate::engine::testing::rng::SeededRng;
+
+    /// Looks at each draw whether the network could have the carrier.
+    struct Watching {
+        carrier: SharedCarrier,
+        free: Vec<bool>,
+    }
+
+    impl Entropy for Watching {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            self.free.push(self.carrier.is_free());
+            bytes.fill(7);
+        }
+    }
+
+    #[test]
+    fn the_network_has_the_carrier_while_an_offer_is_opened() {
+        let settings = NodeSettings::new(NodeRole::Messenger, Floor::new(0));
+        let mut node = DurableNode::open(settings, Store::in_memory().unwrap()).unwrap();
+        let command = Command::CreateIdentity { name: "ann".to_owned() };
+        node.turn(Input::Command { id: CommandId(1), command });
+        node.settle().unwrap();
+        let own = node.agent.snapshot().into_iter().find_map(|event| {
+            let Event::Identity(view) = event else { return None };
+            Some(view.key)
+        });
+        let mut seeded = SeededRng::new(1);
+        let mut env = Env::new(Millis(0), wall(), &mut seeded);
+        let stranger = Identity::generate(&mut env);
+        let offer = Offer::new(&mut env, &stranger, &own.unwrap(), WINDOW).0.seal(&mut env);
+        let draft = Draft::new(wall(), Lifetime::Day, offer.topic, offer.body).unwrap();
+        let bytes = draft.mine(&settings.floor, 0).unwrap().1;
+        let id = EnvelopeId::of(&bytes).unwrap();
+        for input in [Input::Gossip { from: NeighbourId(1), id, bytes }, Input::Tick] {
+            node.carrier.lock().handle(&mut env, input);
+        }
+        let mut watching = Watching { carrier: node.carrier.clone(), free: Vec::new() };
+        assert_eq!(node.gather_by(&mut watching), Progress::Done);
+        // It is given an id of its own once it has opened.
+        assert!(!watching.free.is_empty() && watching.free.iter().all(|free| *free));
     }
 }

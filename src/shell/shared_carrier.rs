@@ -20,6 +20,12 @@ impl SharedCarrier {
     pub(in crate::shell) fn lock(&self) -> MutexGuard<'_, Carrier> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether nobody has it at this moment.
+    #[cfg(test)]
+    pub(in crate::shell) fn is_free(&self) -> bool {
+        self.0.try_lock().is_ok()
+    }
 }
 
 impl Carriage for SharedCarrier {
