@@ -230,7 +230,28 @@ const IDLE_FOR: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn the_oldest_that_say_nothing_are_closed_as_soon_as_others_come() {
+        let (mut callers, mut clients) = (Callers::default(), Vec::new());
+        for _ in 0..3 * MAX_CALLERS {
+            let (client, node) = UnixStream::pair().unwrap();
+            callers.take(node, "1.2.3".to_owned());
+            clients.push(client);
+        }
+        // A task that was ended has its turn for that.
+        for _ in 0..3 * MAX_CALLERS {
+            tokio::task::yield_now().await;
+        }
+        let ended = core::iter::from_fn(|| callers.tasks.try_join_next()).count();
+        assert_eq!((ended, callers.tasks.len()), (2 * MAX_CALLERS, MAX_CALLERS));
+        // With its task the node's end of a connection is gone.
+        let mut said = Vec::new();
+        assert_eq!(clients[0].read_to_end(&mut said).await.unwrap(), 0);
+    }
 
     #[test]
     fn who_asks_for_nothing_gives_way_and_who_waits_or_follows_does_not() {
