@@ -408,3 +408,83 @@ const LINES_WAITING: usize = 64;
 
 /// The longest id of a request that is a text, in bytes; and what is repeated of a client's name.
 const MAX_ID: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tokio::io::AsyncBufReadExt as _;
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::engine::envelope::Floor;
+    use crate::engine::settings::{NodeRole, NodeSettings};
+    use crate::shell::api::{API_VERSION, Scope, StartOptions, Stay};
+    use crate::shell::runtime::Runtime;
+    use crate::shell::store::Store;
+
+    /// Far above what anything here takes; it names a hang.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn hello() -> Hello {
+        Hello {
+            api: API_VERSION,
+            version: "1.2.3".to_owned(),
+            network: String::new(),
+            floor: 4,
+            online: false,
+            stay: Stay::Long,
+            limits: Limits::OURS,
+            start: StartOptions::default(),
+        }
+    }
+
+    /// The next line; none if the connection is closed.
+    async fn hear(client: &mut BufReader<UnixStream>) -> Option<Value> {
+        let mut line = String::new();
+        let read = timeout(PATIENCE, client.read_line(&mut line)).await;
+        let read = read.expect("it says nothing").unwrap();
+        (read > 0).then(|| serde_json::from_str(&line).unwrap())
+    }
+
+    async fn say(client: &mut BufReader<UnixStream>, method: &str, params: &Value) {
+        let line = format!("{}\n", json!({ "id": 1, "method": method, "params": params }));
+        client.get_mut().write_all(line.as_bytes()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_gives_way_is_told_so_and_who_waits_or_follows_keeps_its_place() {
+        let settings = NodeSettings::new(NodeRole::Messenger, Floor::new(4));
+        // It is never run, so it answers nothing.
+        let runtime = Runtime::start(settings, None, Store::in_memory().unwrap()).unwrap();
+        let (node, (_runs, ended)) = (runtime.handle(), watch::channel(None));
+        let (mut guests, began) = (Guests::default(), Instant::now());
+        let (mut connections, mut clients, mut usages) = (JoinSet::new(), Vec::new(), Vec::new());
+        for _ in 0..Limits::OURS.connections {
+            let (client, near) = UnixStream::pair().unwrap();
+            let usage = guests.admit(began).unwrap();
+            usages.push(Arc::downgrade(&usage));
+            let (session, hello, ended) = (node.open(Scope::all()), hello(), ended.clone());
+            let (reader, writer) = near.into_split();
+            let connection = Connection { session, usage, hello, ended };
+            connections.spawn(connection.serve(BufReader::new(reader), writer));
+            clients.push(BufReader::new(client));
+        }
+        for client in &mut clients {
+            assert!(hear(client).await.unwrap()["undertone"]["api"].is_array());
+        }
+        say(&mut clients[0], "identity.new", &json!({ "name": "ann" })).await;
+        say(&mut clients[1], SUBSCRIBE, &json!({ "from": "now" })).await;
+        assert!(hear(&mut clients[1]).await.unwrap()["result"]["stream"].is_u64());
+        // The list of guests and the connection hold each; whatever is under way does, too.
+        let under_way = async {
+            while usages[..2].iter().any(|usage| usage.strong_count() < 3) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, under_way).await.expect("it would give way");
+        assert!(guests.admit(Instant::now() + Duration::from_secs(60)).is_some());
+        let told = hear(&mut clients[2]).await.expect("a farewell");
+        assert_eq!(told["undertone"]["ended"]["code"], "node_busy", "{told}");
+        assert_eq!(hear(&mut clients[2]).await, None);
+    }
+}
