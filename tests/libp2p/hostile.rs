@@ -505,6 +505,28 @@ async fn whoever_ends_every_stream_of_gossip_is_parted_with() {
 }
 
 #[tokio::test]
+async fn nobody_who_brings_a_copy_of_what_a_node_published_itself_is_remembered() {
+    let (mut hub, mut honest, mut attacker) = between(|at| Attacker::new(at, TOPIC)).await;
+    assert_eq!(hub.publish(envelope(b"its own")), PublishOutcome::Sent);
+    let message = |data: &[u8]| Part::Message(TOPIC.to_owned(), envelope(data));
+    attacker.send(&[message(b"its own"), message(b"after it")]);
+    in_time("what follows the copy", async {
+        loop {
+            tokio::select! {
+                () = attacker.parted() => panic!("parted with"),
+                event = honest.next() => drop(event),
+                event = hub.next() => if let Some(heard) = accept(&mut hub, event) {
+                    assert_eq!(heard, b"after it");
+                    return;
+                },
+            }
+        }
+    })
+    .await;
+    assert_eq!(hub.unsettled(), 0);
+}
+
+#[tokio::test]
 async fn once_there_is_a_verdict_nobody_who_brings_a_copy_is_remembered() {
     let (mut hub, mut honest, mut attacker) = between(|at| Attacker::new(at, TOPIC)).await;
     assert_eq!(honest.publish(envelope(b"one")), PublishOutcome::Sent);
