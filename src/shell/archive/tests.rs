@@ -612,6 +612,16 @@ fn a_version_that_never_was_is_damage_and_costs_no_envelope() {
 }
 
 #[test]
+fn whatever_sqlite_says_is_damage_but_for_what_the_caller_or_the_system_did() {
+    let is_damage = |code: i32| is_damage(&StoreError::Sqlite(code));
+    // No such table, a fault of its own, another schema, a row too large, one that breaks a rule or
+    // is of another type; and the longer code of one of them.
+    assert!([1, 2, 17, 18, 19, 20, 1 | 2 << 8].into_iter().all(is_damage));
+    // No permission, an interruption, a lock, a call out of order, and what is not to be had here.
+    assert!(![3, 4, 9, 15, 21, 22, 23, 4 | 2 << 8].into_iter().any(is_damage));
+}
+
+#[test]
 fn rows_at_places_from_the_front_of_their_ids_are_damaged_and_go() {
     let all = alike(30);
     let home = with_fronts(&all);
