@@ -11,6 +11,7 @@ use std::alloc::System;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use undertone::engine::env::{Env, Millis, UnixSeconds};
+use undertone::engine::envelope::wire::ENVELOPE_SIZE;
 use undertone::engine::envelope::{Draft, Floor, Lifetime, Topic, ValidationError};
 use undertone::engine::id::{Neighbour, NeighbourId, SyncResponseId};
 use undertone::engine::node::Node;
@@ -35,8 +36,11 @@ const FLOOR: Floor = Floor::new(0);
 const HELD: usize = 40_000;
 
 /// Neighbours that catch up, one every so often: each may have a set of its own to compare with.
-const CLIENTS: u64 = 16;
+const CLIENTS: u64 = 10;
 const BETWEEN: Millis = Millis::from_secs(31);
+
+/// Envelopes that each takes in that time: enough to be waited for until the next time.
+const TAKEN: usize = 160;
 
 /// The bytes that are allocated and not freed since `region` began.
 fn held(region: &Region<'_, System>) -> usize {
@@ -88,58 +92,94 @@ impl Relay {
         }
     }
 
-    /// What it says to a neighbour's request.
-    fn asked(&mut self, from: NeighbourId, request: &SyncRequest<'_>) -> Option<Vec<u8>> {
+    /// What it says to a neighbour's request, and how many envelopes an archive appends to that.
+    fn asked(&mut self, from: NeighbourId, request: &SyncRequest<'_>) -> Said {
         let mut env = Env::new(self.now, NOW, &mut self.rng);
         let (id, bytes) = (SyncResponseId(1), request.encode());
         self.node.handle(&mut env, Input::SyncRequest { from, id, bytes });
         let mut said = None;
         while let Some(output) = self.node.poll_output() {
             match output {
-                Output::Effect(Effect::SyncResponse { bytes, .. }) => said = Some(bytes),
+                Output::Effect(Effect::SyncResponse { bytes, stored, .. }) => {
+                    said = Some(Said { bytes, stored: stored.len() });
+                }
                 Output::Commit(_) | Output::AuditNonce(_) | Output::Effect(_) => {}
             }
         }
-        said
+        said.expect("a response")
     }
 
-    /// Neighbours catch up one after the other, each with a set in which each hundredth envelope is
-    /// missing, and stop in the middle.
+    /// Neighbours catch up, each with a set in which each tenth envelope is missing, and none comes to
+    /// an end: each takes so many at a time that it is waited for.
     fn serve(&mut self) {
         let neighbours = (0..CLIENTS).map(|number| Neighbour::alone(NeighbourId(number))).collect();
         let mut env = Env::new(self.now, NOW, &mut self.rng);
         self.node.handle(&mut env, Input::Peers(neighbours));
         while self.node.poll_output().is_some() {}
         let all: Vec<_> = self.node.pool().settled_ids(NOW, self.now).collect();
-        let some = all.iter().enumerate().filter(|(at, _)| at % 100 != 0).map(|(_, one)| *one);
+        let some = all.iter().enumerate().filter(|(at, _)| at % 10 != 0).map(|(_, one)| *one);
         let theirs = EnvelopeSet::new(some);
         drop(all);
+        let mut clients: Vec<Client> = Vec::new();
         for from in (0..CLIENTS).map(NeighbourId) {
             self.now = self.now.plus(BETWEEN);
-            let mut said = self.asked(from, &SyncRequest::Begin).expect("a response");
-            let mut has_sketched = false;
-            // The envelopes of a response are appended by an archive: then it is none yet.
-            while let Ok(response) = SyncResponse::decode(&said) {
-                match response.body {
-                    ResponseBody::Query(query) => {
-                        if !has_sketched {
-                            has_sketched = true;
-                            // Too few cells: it goes on by ranges, and the sketch was made.
-                            let more = self.asked(from, &SyncRequest::Sketch(&[0; CELL]));
-                            let more = more.expect("a response");
-                            let more = SyncResponse::decode(&more).expect("a response").body;
-                            assert!(matches!(more, ResponseBody::MoreCells));
-                        }
-                        let answer = theirs.answer(query.comparison).expect("an answer");
-                        said = self.asked(from, &SyncRequest::Answer(&answer)).expect("one");
-                    }
-                    // It has a part of what it lacks, and the rest is not compared yet.
-                    ResponseBody::Envelopes(_)
-                    | ResponseBody::MoreCells
-                    | ResponseBody::Done
-                    | ResponseBody::Busy => break,
-                }
+            for client in &mut clients {
+                client.go_on(self, &theirs);
             }
+            let said = self.asked(from, &SyncRequest::Begin);
+            let mut client = Client { from, said, has_sketched: false };
+            client.go_on(self, &theirs);
+            clients.push(client);
+        }
+    }
+}
+
+/// What a relay said.
+struct Said {
+    bytes: Vec<u8>,
+    stored: usize,
+}
+
+/// A neighbour that catches up.
+struct Client {
+    from: NeighbourId,
+    said: Said,
+    has_sketched: bool,
+}
+
+impl Client {
+    /// Takes the next envelopes, unless it has to begin anew.
+    fn go_on(&mut self, relay: &mut Relay, theirs: &EnvelopeSet) {
+        let mut taken = 0;
+        while taken < TAKEN {
+            // The envelopes of an archive are not there yet, and without any it is no response.
+            let next = if self.said.stored > 0 {
+                taken += self.said.stored;
+                SyncRequest::More.encode()
+            } else {
+                match SyncResponse::decode(&self.said.bytes).expect("a response").body {
+                    ResponseBody::Envelopes(some) => {
+                        taken += some.len() / ENVELOPE_SIZE;
+                        SyncRequest::More.encode()
+                    }
+                    ResponseBody::Query(query) if self.has_sketched => {
+                        let answer = theirs.answer(query.comparison).expect("an answer");
+                        SyncRequest::Answer(&answer).encode()
+                    }
+                    // Too few cells: it goes on by ranges, and the sketch was made.
+                    ResponseBody::Query(query) => {
+                        self.has_sketched = true;
+                        let cells = relay.asked(self.from, &SyncRequest::Sketch(&[0; CELL]));
+                        let said = SyncResponse::decode(&cells.bytes).expect("a response");
+                        assert!(matches!(said.body, ResponseBody::MoreCells));
+                        let answer = theirs.answer(query.comparison).expect("an answer");
+                        SyncRequest::Answer(&answer).encode()
+                    }
+                    ResponseBody::MoreCells | ResponseBody::Done | ResponseBody::Busy => return,
+                }
+            };
+            let request = SyncRequest::decode(&next).expect("a request");
+            self.said = relay.asked(self.from, &request);
         }
     }
 }
