@@ -127,7 +127,7 @@ enum Order {
 }
 
 /// What comes back.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(super) enum DiskAnswer {
     /// A response is complete. What was not there is left out.
     Response(SyncResponseId, Vec<u8>),
@@ -413,8 +413,8 @@ mod tests {
         assert_eq!(sent, Ok(()));
         let mut expected = vec![9];
         sync::append_envelope(&mut expected, &id(1).0);
-        assert_eq!(archive.answer().await, DiskAnswer::Response(SyncResponseId(7), expected));
-        assert_eq!(archive.answer().await, DiskAnswer::Lost(vec![id(2)]));
+        assert!(archive.answer().await == DiskAnswer::Response(SyncResponseId(7), expected));
+        assert!(archive.answer().await == DiskAnswer::Lost(vec![id(2)]));
     }
 
     #[tokio::test]
@@ -429,7 +429,7 @@ mod tests {
         assert_eq!(archive.finish(SyncResponseId(0), Vec::new(), vec![id(2)]), Ok(()));
         written_after_a_beat(&mut archive, 5);
         assert!(matches!(archive.answer().await, DiskAnswer::Response(..)));
-        assert_eq!(archive.answer().await, DiskAnswer::Lost(vec![id(2)]));
+        assert!(archive.answer().await == DiskAnswer::Lost(vec![id(2)]));
         assert!(matches!(archive.answer().await, DiskAnswer::Response(..)));
         assert_eq!(told(&archive).written, 4);
         written_after_a_beat(&mut archive, 4);
