@@ -11,7 +11,7 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::price::{ShownWork, Step};
 use crate::engine::record::{
-    DeliveryLog, MessageRecord, MessageState, RETRANSMIT_FOR, RequestRecord, StoredDirection, Trust,
+    DeliveryLog, MessageRecord, MessageState, RETRANSMIT_FOR, RequestRecord, Trust,
 };
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
@@ -316,12 +316,7 @@ impl MessageRecord {
         MessageView {
             id: self.id,
             contact: self.contact,
-            direction: match self.direction {
-                StoredDirection::Outgoing(state) => Direction::Outgoing(state),
-                StoredDirection::Delivered | StoredDirection::Buffered { .. } => {
-                    Direction::Incoming
-                }
-            },
+            direction: self.direction.state().map_or(Direction::Incoming, Direction::Outgoing),
             number: self.number,
             text: UntrustedText::new(self.text.clone()),
             at: self.at,

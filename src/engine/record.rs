@@ -511,6 +511,14 @@ impl MessageRecord {
         }
     }
 
+    /// Notes that a person wants it sent again, if it left and was not acknowledged. The next sending
+    /// makes it as any other.
+    pub(in crate::engine) fn ask_again(&mut self) {
+        if self.direction == StoredDirection::Outgoing(MessageState::Unacknowledged) {
+            self.direction = StoredDirection::AskedAgain;
+        }
+    }
+
     /// Whether a node loads it at its start: it is not done with. The rest is history.
     #[must_use]
     pub const fn is_open(&self) -> bool {
@@ -560,6 +568,9 @@ pub enum StoredDirection {
         /// The epoch it belongs to.
         epoch: u64,
     },
+    /// We wrote it, it left and nobody acknowledged it, and a person wants it sent again, which has
+    /// not happened yet: a restart does not forget that.
+    AskedAgain,
 }
 
 impl StoredDirection {
@@ -569,7 +580,7 @@ impl StoredDirection {
     #[expect(clippy::fn_params_excessive_bools, reason = "one flag, named where it is stored")]
     pub const fn is_open(self, early: bool) -> bool {
         match self {
-            Self::Buffered { .. } => true,
+            Self::Buffered { .. } | Self::AskedAgain => true,
             Self::Outgoing(state) => !state.is_final(),
             Self::Delivered => early,
         }
@@ -580,13 +591,20 @@ impl StoredDirection {
     /// shown once.
     #[must_use]
     pub fn may_become(self, to: Self) -> bool {
-        match (self, to) {
-            (Self::Outgoing(from), Self::Outgoing(to)) => from == to || from.may_become(to),
-            (Self::Buffered { .. }, Self::Buffered { .. } | Self::Delivered)
-            | (Self::Delivered, Self::Delivered) => true,
-            (Self::Outgoing(_), Self::Delivered | Self::Buffered { .. })
-            | (Self::Delivered | Self::Buffered { .. }, Self::Outgoing(_))
-            | (Self::Delivered, Self::Buffered { .. }) => false,
+        match (self.state(), to.state()) {
+            (Some(from), Some(to)) => from == to || from.may_become(to),
+            (Some(_), None) | (None, Some(_)) => false,
+            (None, None) => self != Self::Delivered || to == Self::Delivered,
+        }
+    }
+
+    /// The state of a message of ours.
+    #[must_use]
+    pub const fn state(self) -> Option<MessageState> {
+        match self {
+            Self::Outgoing(state) => Some(state),
+            Self::AskedAgain => Some(MessageState::Unacknowledged),
+            Self::Delivered | Self::Buffered { .. } => None,
         }
     }
 }
@@ -597,6 +615,7 @@ impl core::fmt::Debug for StoredDirection {
             Self::Outgoing(state) => write!(f, "Outgoing({state:?})"),
             Self::Delivered => f.write_str("Delivered"),
             Self::Buffered { epoch: _ } => f.write_str("Buffered"),
+            Self::AskedAgain => f.write_str("AskedAgain"),
         }
     }
 }

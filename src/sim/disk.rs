@@ -142,8 +142,7 @@ impl SimDisk {
     pub(super) fn states(&self) -> BTreeMap<MessageId, MessageState> {
         let states = self.rows.values().filter_map(|(_, record)| {
             let Record::Message(message) = record else { return None };
-            let StoredDirection::Outgoing(state) = message.direction else { return None };
-            Some((message.id, state))
+            Some((message.id, message.direction.state()?))
         });
         states.collect()
     }

@@ -140,14 +140,14 @@ fn assert_true(town: &Town) {
     let nodes = [town.people[0].node, town.people[1].node];
     for (mine, theirs) in [(nodes[0], nodes[1]), (nodes[1], nodes[0])] {
         let there: BTreeSet<&str> = messages(town, theirs)
-            .filter(|message| !matches!(message.direction, StoredDirection::Outgoing(_)))
+            .filter(|message| message.direction.state().is_none())
             .map(|message| message.text.as_str())
             .collect();
         let published: BTreeSet<MessageId> =
             town.world.machine(mine).sent().iter().filter_map(carried).collect();
         let mut kept = BTreeMap::new();
         for message in messages(town, mine) {
-            let StoredDirection::Outgoing(state) = message.direction else { continue };
+            let Some(state) = message.direction.state() else { continue };
             let text = message.text.as_str();
             assert!(!is_received(state) || there.contains(text), "{state:?} and not there: {text}");
             // Of one whose envelope was finished and not yet handed over when the process ended, nobody

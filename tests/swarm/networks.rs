@@ -98,7 +98,7 @@ impl Talk {
                     StoredDirection::Delivered | StoredDirection::Buffered { .. } => {
                         Some(message.text.clone())
                     }
-                    StoredDirection::Outgoing(_) => None,
+                    StoredDirection::Outgoing(_) | StoredDirection::AskedAgain => None,
                 },
                 _ => None,
             });

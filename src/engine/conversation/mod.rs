@@ -150,7 +150,7 @@ impl Conversation {
         message: MessageRecord,
     ) {
         match message.direction {
-            StoredDirection::Outgoing(_) => {
+            StoredDirection::Outgoing(_) | StoredDirection::AskedAgain => {
                 let now = turn.env.wall;
                 let first = turn.settings.retransmit_after;
                 let id = message.id;
@@ -159,7 +159,7 @@ impl Conversation {
                 // At least one first wait, for catching up may bring its acknowledgement; and as much
                 // more on average, or everything overdue would leave in one burst.
                 let least = first.plus(turn.env.exponential(first));
-                let wait = retransmission.remaining(retransmission.backoff(first), now).max(least);
+                let wait = retransmission.left_to_wait(first, now).max(least);
                 if self.sent.restore(message) {
                     turn.wake_after(self.id, ContactTimer::Retransmit(id), wait);
                     let at = turn.env.mono.plus(lifetime);

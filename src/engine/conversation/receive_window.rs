@@ -113,7 +113,8 @@ impl ReceiveWindow {
             (
                 StoredDirection::Buffered { .. }
                 | StoredDirection::Delivered
-                | StoredDirection::Outgoing(_),
+                | StoredDirection::Outgoing(_)
+                | StoredDirection::AskedAgain,
                 _,
             ) => {}
         }

@@ -82,6 +82,19 @@ impl<'m> Retransmission<'m> {
         Millis(wait.0.saturating_sub(gone.0))
     }
 
+    /// The rest of the wait for its next sending: none if a person asked for it.
+    pub(super) fn left_to_wait(self, retransmit_after: Millis, now: UnixSeconds) -> Millis {
+        if self.is_asked_for() {
+            return Millis(0);
+        }
+        self.remaining(self.backoff(retransmit_after), now)
+    }
+
+    /// Whether a person asked for the next sending, and did so after the last one.
+    pub(super) fn is_asked_for(self) -> bool {
+        self.message.direction == StoredDirection::AskedAgain
+    }
+
     /// How long its last envelope can still be carried, at most: the expiry is rounded up.
     pub(super) fn lifetime_left(self, now: UnixSeconds) -> Millis {
         self.remaining(longest_stay(self.message.postage.lifetime), now)
@@ -94,10 +107,11 @@ impl<'m> Retransmission<'m> {
         Millis(whole.0.saturating_sub(gone.0))
     }
 
-    /// Whether the schedule may still send it by itself.
+    /// Whether the schedule may still send it by itself, or a person asked for it.
     pub(super) fn may_retransmit(self, now: UnixSeconds) -> bool {
-        self.message.delivery.attempts < MAX_TRANSMISSIONS
-            && self.retransmit_time_left(now) > Millis(0)
+        let is_within_limits = self.message.delivery.attempts < MAX_TRANSMISSIONS
+            && self.retransmit_time_left(now) > Millis(0);
+        is_within_limits || self.is_asked_for()
     }
 
     /// The next step when its expiry timer is due. `asked` says whether it is on its way or a
@@ -110,11 +124,12 @@ impl<'m> Retransmission<'m> {
                 Expiry::Unacknowledged { look_again: left.max(EXPIRY_GRACE) }
             }
             StoredDirection::Outgoing(MessageState::Unacknowledged)
+            | StoredDirection::AskedAgain
                 if self.message.number.is_some() =>
             {
                 // Never sooner than the grace, or a clock that jumped would have it looked at in a
                 // tight loop.
-                if left > Millis(0) || asked {
+                if left > Millis(0) || asked || self.is_asked_for() {
                     Expiry::LookAgain { after: left.max(EXPIRY_GRACE) }
                 } else {
                     Expiry::Abandon
@@ -130,6 +145,7 @@ impl<'m> Retransmission<'m> {
                 | MessageState::Failed
                 | MessageState::Cancelled,
             )
+            | StoredDirection::AskedAgain
             | StoredDirection::Delivered
             | StoredDirection::Buffered { .. } => Expiry::Nothing,
         }

@@ -404,7 +404,7 @@ impl SendWindow {
         Some(message)
     }
 
-    /// Changes the delivery log of a message.
+    /// Changes what is noted of a message, and not its state.
     pub(super) fn log(
         &mut self,
         id: MessageId,
@@ -443,10 +443,7 @@ impl SendWindow {
 
 /// The state of a message, if it is ours.
 const fn state(message: &MessageRecord) -> Option<MessageState> {
-    match message.direction {
-        StoredDirection::Outgoing(state) => Some(state),
-        StoredDirection::Delivered | StoredDirection::Buffered { .. } => None,
-    }
+    message.direction.state()
 }
 
 #[cfg(test)]

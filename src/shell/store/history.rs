@@ -406,7 +406,9 @@ const fn columns(direction: StoredDirection) -> (i64, i64) {
     match direction {
         // The engine's own rule of which messages are open, so that `load` gives it all of them.
         // Early ones are found by a column of their own.
-        StoredDirection::Outgoing(_) => (0, direction.is_open(false) as i64),
+        StoredDirection::Outgoing(_) | StoredDirection::AskedAgain => {
+            (0, direction.is_open(false) as i64)
+        }
         StoredDirection::Delivered | StoredDirection::Buffered { epoch: _ } => {
             (1, direction.is_open(false) as i64)
         }

@@ -107,7 +107,9 @@ impl SearchIndex {
         match message.direction {
             // Not shown yet: a search must not show a text before the conversation does.
             StoredDirection::Buffered { .. } => Ok(()),
-            StoredDirection::Outgoing(_) | StoredDirection::Delivered => {
+            StoredDirection::Outgoing(_)
+            | StoredDirection::AskedAgain
+            | StoredDirection::Delivered => {
                 // Its text never changes. A message of ours is written at each change of its state,
                 // and need not be indexed again each time.
                 let query = "SELECT 1 FROM known WHERE id = ?1 AND place = ?2";

@@ -220,7 +220,7 @@ fn say(
 ///
 /// What waits for a lower price or its turn goes along, and also what left and is in no pool any more,
 /// or not for long: it has to arrive before the last one can be shown.
-fn take_along(conversation: &Conversation, turn: &mut Turn<'_, '_>, before: Step) {
+fn take_along(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, before: Step) {
     let most = last_highest(conversation, turn.settings);
     if most > before.min(usual_highest(conversation, turn.settings)) {
         look_again_at_all(conversation, turn, (most, Also::Expired));
@@ -279,6 +279,11 @@ fn retry(
             if numbered {
                 // It still has its number: the contact takes the sending for a repetition, should
                 // it have the message. In the session of an offer it goes after that.
+                // Stored before anything else: this process may end, or have no network.
+                if let Some(message) = conversation.sent.log(id, MessageRecord::ask_again) {
+                    turn.put(Record::Message(message.clone()));
+                    turn.settle();
+                }
                 reopen(conversation, turn);
                 turn.outbox.push_for(conversation.id, ContactJob::RetransmitNow(id));
                 // A person wants it: it does not wait for its turn among what waited for a price.

@@ -6,7 +6,7 @@ use super::*;
 use crate::engine::conversation::tests::established;
 use crate::engine::env::Millis;
 use crate::engine::envelope::Lifetime;
-use crate::engine::record::{OutgoingRecord, SessionRecord, StoredDirection};
+use crate::engine::record::{OutgoingRecord, SessionRecord};
 
 #[test]
 fn a_command_prints_its_kind_alone() {
@@ -255,7 +255,7 @@ proptest! {
             }
             for kept in &one.store {
                 if let Record::Message(message) = kept {
-                    let ours = matches!(message.direction, StoredDirection::Outgoing(_));
+                    let ours = message.direction.state().is_some();
                     if ours && message.is_open() {
                         prop_assert!(one.conversation.holds(message.id), "it would come back");
                     }

@@ -526,8 +526,10 @@ pub(in crate::engine) fn take_back_stay(
 /// More may be paid for what goes to the contact, or a person wants it: whatever was held back is
 /// looked at again, and so is `also` what left, is not said to stay, and waits for its next sending.
 /// Not what has paid `most` already: another copy of it would be held by nobody else.
+///
+/// That these are wanted is stored: this process may end before they leave, or have no network.
 pub(super) fn look_again_at_all(
-    conversation: &Conversation,
+    conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
     (most, also): (Step, Also),
 ) {
@@ -542,9 +544,16 @@ pub(super) fn look_again_at_all(
     };
     let unacked = conversation.sent.unacked.values();
     let all = unacked.filter_map(|id| conversation.sent.message(*id));
-    for message in all.filter(wanted) {
-        if !is_to_be_sent(contact, turn, message.id) {
-            turn.outbox.push_for(contact, ContactJob::Retransmit(message.id));
+    let wanted: Vec<MessageId> = all.filter(wanted).map(|message| message.id).collect();
+    for &id in &wanted {
+        if let Some(message) = conversation.sent.log(id, MessageRecord::ask_again) {
+            turn.put(Record::Message(message.clone()));
+        }
+    }
+    turn.settle();
+    for id in wanted {
+        if !is_to_be_sent(contact, turn, id) {
+            turn.outbox.push_for(contact, ContactJob::Retransmit(id));
         }
     }
 }

@@ -898,6 +898,66 @@ fn a_message_that_a_person_sends_again_is_not_sent_a_second_time_because_it_wait
     assert_eq!((take_jobs(&mut one), one.workspace.outbox.aside(contact).count()), (vec![], 0));
 }
 
+/// When the next sending of a message is due, after a restart.
+fn due_after_restart(side: &mut Side, id: MessageId) -> Millis {
+    side.restart();
+    let timer = Timer::Contact(ContactTimer::Retransmit(id), side.conversation.id);
+    let due = side.workspace.timers.due(timer).expect("a next sending");
+    Millis(due.0 - side.mono.0)
+}
+
+/// Has a message leave again after hours, so that it waits for as many, and for less than is asked.
+fn wait_for_hours(side: &mut Side, id: MessageId) {
+    side.wait(Millis::from_secs(10 * 3_600));
+    let again = begun(side, ContactJob::RetransmitNow(id));
+    side.publish(&again);
+    left_for(side, id, 0);
+    hear_line(side, 5);
+    take_jobs(side);
+}
+
+#[test]
+fn what_a_person_wants_sent_again_is_sent_within_minutes_of_a_restart_and_what_nobody_wants_later()
+{
+    let (soon, later) = (Millis::from_secs(900), Millis::from_secs(3_600));
+    let (mut one, _) = established(191);
+    let [first, id] = ["first", "again"].map(|text| lost(&mut one, text));
+    for left in [first, id] {
+        wait_for_hours(&mut one, left);
+    }
+    assert!(due_after_restart(&mut one, id) > later, "nobody has asked for it");
+    assert_eq!(one.command(ContactCommand::Retry(id)), Ok(Reply::Done));
+    assert_eq!(one.conversation.sent.state(id), Some(MessageState::Unacknowledged));
+    for _ in 0..3 {
+        assert!(due_after_restart(&mut one, id) < soon, "a restart does not forget it");
+    }
+    let again = begun(&mut one, ContactJob::Retransmit(id));
+    one.publish(&again);
+    assert!(due_after_restart(&mut one, id) > later, "it has been sent again");
+
+    // A higher limit wants all that left for less and is not said to stay.
+    one.turn(|conversation, turn| {
+        conversation.advance(turn, id, MessageState::Unacknowledged);
+    });
+    limit(&mut one, Some(price::Step::MAX));
+    assert!(due_after_restart(&mut one, id) < soon, "more may be paid for it");
+}
+
+#[test]
+fn what_a_person_wants_sent_again_is_sent_after_a_restart_however_old_it_is() {
+    let (mut one, _) = established(193);
+    let [wanted, unwanted] = ["wanted", "not wanted"].map(|text| lost(&mut one, text));
+    one.wait(Millis::from_secs(2 * 86_400));
+    assert_eq!(one.command(ContactCommand::Retry(wanted)), Ok(Reply::Done));
+    one.mono = one.mono.plus(Millis::from_secs(u64::from(RETRANSMIT_FOR.0)));
+    one.restart();
+    one.wait(Millis::from_secs(3_600));
+    assert_eq!((number(&one, wanted), number(&one, unwanted)), (Some(0), None));
+    let again = begun(&mut one, ContactJob::Retransmit(wanted));
+    one.publish(&again);
+    assert_eq!(one.states[&wanted], MessageState::Sent);
+}
+
 #[test]
 fn an_acknowledgement_that_left_too_cheap_is_made_again_whenever_its_message_comes_again() {
     let (mut one, mut other) = established(189);

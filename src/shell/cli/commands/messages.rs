@@ -136,6 +136,16 @@ async fn backwards(
     }
 }
 
+/// When a node sends again what a person asked for. After a start, what left before is sent at a time of
+/// its own, or it would show who came back.
+fn when_sent_again(client: &Client) -> &'static str {
+    if client.hello().online {
+        "automatically."
+    } else {
+        "within some minutes of the next start of a node: undertone"
+    }
+}
+
 /// `undertone message ..`
 pub(super) async fn run(global: &GlobalArgs, action: MessageAction) -> Result<(), Failure> {
     let client = connect::for_command(global, CreateStore::No).await?;
@@ -184,7 +194,7 @@ async fn carry_out(
                         frees.unwrap_or_default()
                     )
                 }
-                None => format!("queued {short} again. It is sent {}", connect::when_sent(client)),
+                None => format!("queued {short} again. It is sent {}", when_sent_again(client)),
             };
             CommandOutput::new(&message, words)
         }

@@ -243,7 +243,7 @@ impl Model {
 
     fn load(&self) -> Vec<Record> {
         let open = |message: &&MessageRecord| match message.direction {
-            StoredDirection::Buffered { epoch: _ } => true,
+            StoredDirection::Buffered { epoch: _ } | StoredDirection::AskedAgain => true,
             StoredDirection::Delivered => false,
             StoredDirection::Outgoing(state) => {
                 !matches!(state, MessageState::Delivered | MessageState::Read)

@@ -139,10 +139,15 @@ pub(in crate::shell::store) fn ours(id: u64, contact: u64, state: MessageState) 
     message(id, contact, StoredDirection::Outgoing(state), "said")
 }
 
+pub(in crate::shell::store) fn asked_again(id: u64, contact: u64) -> Record {
+    message(id, contact, StoredDirection::AskedAgain, "said")
+}
+
 pub(in crate::shell::store) fn any_side() -> impl Strategy<Value = StoredDirection> {
     prop_oneof![
         prop::sample::select(&MessageState::ALL[..]).prop_map(StoredDirection::Outgoing),
         Just(StoredDirection::Delivered),
+        Just(StoredDirection::AskedAgain),
         any::<u64>().prop_map(|epoch| StoredDirection::Buffered { epoch }),
     ]
 }
