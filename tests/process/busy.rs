@@ -69,7 +69,7 @@ fn a_message_that_is_too_dear_waits_says_so_and_goes_along_with_one_that_pays() 
         line["steps"]["line"].as_u64().filter(|step| *step >= 4)
     });
     // A node that starts asks for what it missed, and hears the price.
-    let _at_ann = ann.listen(&network, &address, &["--json"]);
+    let at_ann = ann.listen(&network, &address, &["--json"]);
     wait_for_price(&ann);
 
     let output = ann.run(&["send", "ben", "in vain", "--json", "--timeout", "1s"]);
@@ -110,6 +110,23 @@ fn a_message_that_is_too_dear_waits_says_so_and_goes_along_with_one_that_pays() 
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("busy: a day costs ") && !said.contains("waits"), "{said}");
     assert_ne!(state(&ann, &waiting["id"]), "queued", "the earlier ones go first");
+
+    // A node of its own has to hear the price first, and tells the same.
+    drop(at_ann);
+    let alone = |more: &[&str]| {
+        let args = ["send", "ben", "alone", "--wait", "sent", "--peer", &address];
+        let output = ann.run(&[&args, &network.flags()[..], more].concat());
+        (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let (code, said) = alone(&["--timeout", "20s"]);
+    assert_eq!(code, Some(6), "{said}");
+    let told = said.find("busy: a day costs ").expect("the price");
+    let waits =
+        said.find("the message waits for a lower price: at most 8 times").expect("it waits");
+    assert!(told < waits && said.find("error: ").is_some_and(|error| waits < error), "{said}");
+    let (code, said) = alone(&["--max-work", "256", "--timeout", "100s"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("busy: a day costs ") && !said.contains("waits for a lower"), "{said}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `undertone send`: by the running node, or by a node of its own.
 
+use std::convert::Infallible;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ use crate::shell::api::calls::{
 };
 use crate::shell::api::words::state_word;
 use crate::shell::api::{
-    ClientInfo, ClientKind, Contact, Message, NetworkStatus, PriceSource, Stay,
+    ClientInfo, ClientKind, Contact, Delivery, Event, EventFilter, EventKind, From, Message,
+    NetworkStatus, PriceSource, Stay,
 };
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkFlags, WaitFor};
 use crate::shell::cli::connect::{online, say_unused, store};
@@ -166,8 +168,68 @@ impl Sending<'_> {
             Some(done) => Ok(done),
             // It is not sent while a person has not decided about the contact.
             None if sent.on_hold => Err(progress.held()),
-            None => self.follow(progress, &contact).await,
+            None => {
+                let told = (figures.price_from == PriceSource::Peers).then_some(price);
+                let id = progress.message;
+                tokio::select! {
+                    done = self.follow(progress, &contact) => done,
+                    never = self.tell_price(id, &contact, told) => match never {},
+                }
+            }
         }
+    }
+
+    /// Tells a person what the message costs as soon as a peer says it, and that it waits once it is too
+    /// dear, until it has left. `told` is what they know; nothing if nobody had said a price, as in a node
+    /// that has just started.
+    async fn tell_price(
+        &self,
+        message: MessageId,
+        contact: &Contact,
+        mut told: Option<AskedPrice>,
+    ) -> Infallible {
+        let network = EventFilter::of(&[EventKind::Network]);
+        // Another node may take over.
+        while self.format == OutputFormat::Text
+            && let Ok(mut events) = self.client.events(network.clone(), From::Snapshot).await
+        {
+            loop {
+                let event = match events.next().await {
+                    Delivery::Event { event, .. } => event,
+                    Delivery::Missed { .. } => continue,
+                    Delivery::Ended(_) => break,
+                };
+                let Event::Network(figures) = *event else { continue };
+                if figures.price_from == PriceSource::Own {
+                    continue;
+                }
+                let known = self.message_and_contact(message, contact).await;
+                let Ok((message, contact)) = known else { continue };
+                let postage = (message.lifetime, message.highest);
+                let asked = AskedPrice::of_message(figures.price, postage, &contact);
+                if is_news(asked, told, message.direction) {
+                    say_price(
+                        &figures,
+                        (message.lifetime, asked, message.highest),
+                        &contact,
+                        &self.name,
+                    );
+                }
+                told = Some(asked);
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// The message and its contact as they are now.
+    async fn message_and_contact(
+        &self,
+        message: MessageId,
+        contact: &Contact,
+    ) -> Result<(Message, Contact), Failure> {
+        let message = self.client.call(MessageShow { message: message.into() }).await?;
+        let contact = self.client.call(ContactShow { contact: contact.id.into() }).await?;
+        Ok((message, contact))
     }
 
     /// Waits until the message has the wanted state, has ended without it, or the time is over. What
@@ -286,6 +348,29 @@ impl Sending<'_> {
 fn behind_others(contact: &Contact, own_limit: Option<Step>) -> Option<WaitsFor> {
     let are_any = !contact.waiting.is_empty() || !contact.in_line.is_empty();
     (are_any && own_limit.is_none()).then_some(WaitsFor::Turn)
+}
+
+/// Whether a price is to be told of a message in this state: more than the usual is asked, and nobody
+/// had said so; or it has risen above what may be paid. What has left costs nothing any more.
+fn is_news(asked: AskedPrice, told: Option<AskedPrice>, direction: Direction) -> bool {
+    match direction {
+        Direction::Outgoing(MessageState::Queued) => {
+            told.map_or(!asked.is_usual(), |told| asked.is_too_high() && !told.is_too_high())
+        }
+        // Its work is searched for, and it leaves for what it may cost at most.
+        Direction::Outgoing(MessageState::Mining) => {
+            told.is_none() && !asked.is_usual() && !asked.is_too_high()
+        }
+        Direction::Outgoing(
+            MessageState::Sent
+            | MessageState::Unacknowledged
+            | MessageState::Delivered
+            | MessageState::Read
+            | MessageState::Failed
+            | MessageState::Cancelled,
+        )
+        | Direction::Incoming => false,
+    }
 }
 
 /// Says what the message costs before anything is sent: where more than the usual work is asked, and
@@ -808,6 +893,30 @@ mod tests {
         assert_eq!(paid.too_late().code(), Some(FailureCode::AckTimeout));
         let session = SendProgress { session: SessionStatus::None, ..queued(None) };
         assert!(session.too_late().why.contains("no session"));
+    }
+
+    #[test]
+    fn a_price_that_nobody_had_said_is_told_once_it_is_and_again_only_if_it_rises_above_the_limit()
+    {
+        let of = |day| {
+            let price = PriceStatus { day, ..PriceStatus::default() };
+            AskedPrice::of(price, Lifetime::Day, None)
+        };
+        let (usual, paid, dear) = (of(0), of(2), of(4));
+        let news = |asked, told, state| is_news(asked, told, Direction::Outgoing(state));
+        for (asked, told, queued, mining) in [
+            (usual, None, false, false),
+            (paid, None, true, true),
+            (dear, None, true, false),
+            (dear, Some(paid), true, false),
+            (dear, Some(dear), false, false),
+            (paid, Some(usual), false, false),
+            (paid, Some(dear), false, false),
+        ] {
+            assert_eq!(news(asked, told, MessageState::Queued), queued, "{asked:?}, {told:?}");
+            assert_eq!(news(asked, told, MessageState::Mining), mining, "{asked:?}, {told:?}");
+            assert!(!news(asked, told, MessageState::Sent), "{asked:?}, {told:?}");
+        }
     }
 
     #[test]
