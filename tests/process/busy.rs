@@ -111,10 +111,31 @@ fn a_message_that_is_too_dear_waits_says_so_and_goes_along_with_one_that_pays() 
     assert!(said.contains("busy: a day costs ") && !said.contains("waits"), "{said}");
     assert_ne!(state(&ann, &waiting["id"]), "queued", "the earlier ones go first");
 
-    // A node of its own has to hear the price first, and tells the same.
+    is_said_to_have_been_allowed_what_was_paid(&ann);
     drop(at_ann);
+    is_told_the_price_by_a_node_of_its_own(&ann, &network, &address);
+}
+
+/// What is allowed changes while a message waits: the answer says what was allowed when it left.
+fn is_said_to_have_been_allowed_what_was_paid(ann: &Home) {
+    let later = ann.command(&["send", "ben", "later", "--json", "--wait", "sent"]);
+    let later = Running::start(later, &ann.path("errors"), None);
+    let until = deadline();
+    while waiting(ann)["messages"] != 1 {
+        assert!(!left(until).is_zero(), "the message waits, and is not counted");
+    }
+    ann.ask(&["contact", "max-work", "ben", "256"]);
+    let (code, answer) = later.last_line();
+    let price = &answer["data"]["price"];
+    assert_eq!((code, &price["max_work"]), (Some(0), &256.into()), "{answer}");
+    assert!(price["work"].as_u64().is_some_and(|times| times > 8), "{answer}");
+    ann.ask(&["contact", "max-work", "ben", "usual"]);
+}
+
+/// A node of a `send` alone has to hear the price first, and tells the same.
+fn is_told_the_price_by_a_node_of_its_own(ann: &Home, network: &Network, address: &str) {
     let alone = |more: &[&str]| {
-        let args = ["send", "ben", "alone", "--wait", "sent", "--peer", &address];
+        let args = ["send", "ben", "alone", "--wait", "sent", "--peer", address];
         let output = ann.run(&[&args, &network.flags()[..], more].concat());
         (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
     };

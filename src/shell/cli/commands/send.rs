@@ -304,35 +304,35 @@ impl Sending<'_> {
             let message = self.client.call(MessageShow { message }).await?;
             let contact = self.client.call(ContactShow { contact: contact.id.into() }).await?;
             let status = self.client.call(Status {}).await?;
-            Ok((message, contact, status))
+            Ok((message, contact, status.network))
         };
         let asked = timeout_at(deadline + LAST_LOOK, asked).await;
-        let (message, contact, status) = asked
+        let (message, contact, network) = asked
             .unwrap_or_else(|_| Err(silent("nothing was sent")))
             .map_err(|failure| progress.accepted(failure))?;
         progress.note(&message);
-        (progress.session, progress.peers) = (contact.session, status.network.peers);
-        let postage = (message.lifetime, message.highest);
-        progress.price = AskedPrice::of_message(status.network.price, postage, &contact);
-        progress.price_from = status.network.price_from;
-        progress.postage = postage;
+        (progress.session, progress.peers) = (contact.session, network.peers);
+        progress.postage = (message.lifetime, message.highest);
+        progress.note_price(&network, &contact);
         progress.next_look = contact.next_look;
         Ok(())
     }
 
-    /// The result of a wait that is over, with the price that is asked by then: a node of its own
-    /// knew none when it began, and others' may have changed.
+    /// The result of a wait that is over, with the price that is asked and what is allowed by then: a
+    /// node of its own knew none when it began, and others' may have changed, as may the limit.
     async fn done(
         &self,
         deadline: Instant,
         mut progress: SendProgress,
         contact: &Contact,
     ) -> Result<SendOutcome, Failure> {
-        let asked = timeout_at(deadline + LAST_LOOK, self.client.call(Status {})).await;
-        if let Ok(Ok(status)) = asked {
-            let price = status.network.price;
-            progress.price = AskedPrice::of_message(price, progress.postage, contact);
-            progress.price_from = status.network.price_from;
+        let asked = async {
+            let contact = self.client.call(ContactShow { contact: contact.id.into() }).await?;
+            let status = self.client.call(Status {}).await?;
+            Ok::<_, Failure>((contact, status.network))
+        };
+        if let Ok(Ok((contact, network))) = timeout_at(deadline + LAST_LOOK, asked).await {
+            progress.note_price(&network, &contact);
         }
         progress.reached().ok_or_else(|| progress.too_late())
     }
@@ -473,6 +473,12 @@ impl SendProgress {
             self.not_for_long = message.is_not_for_long(wall());
             self.hold = message.waits_for;
         }
+    }
+
+    /// Notes what is asked and what is allowed, both as they are now: either may have changed.
+    fn note_price(&mut self, network: &NetworkStatus, contact: &Contact) {
+        self.price = AskedPrice::of_message(network.price, self.postage, contact);
+        self.price_from = network.price_from;
     }
 
     /// The result, if the state is the wanted one or a later one; an error, if it ends the wait.
