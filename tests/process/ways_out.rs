@@ -336,6 +336,52 @@ fn a_message_that_was_stored_is_said_to_be_however_short_the_wait_is() {
 }
 
 #[test]
+fn a_wait_for_a_message_that_a_signal_ends_says_that_the_message_is_stored_and_leaves() {
+    let network = Network::new();
+    let home = Home::new();
+    home.identity("ann");
+    let other = Home::new().identity("ben").invite;
+    home.ask(&["contact", "add", &other, "--name", "ben"]);
+    let running = || {
+        let mut command = home.command(&["node", "run"]);
+        command.args(network.flags());
+        let node = Running::start(command, &home.path("errors"), None);
+        while home.ask(&["status"])["running"] != true {}
+        node
+    };
+    let send = |more: &[&str]| {
+        let mut command = home.command(&["send", "ben", "hello", "--wait", "sent"]);
+        command.args(network.flags()).args(more);
+        command
+    };
+    // It uses the node that sends the message.
+    let stored = || home.run(&["history", "ben"]).stdout.split(|byte| *byte == b'\n').count();
+    let signals =
+        [("TERM", 143, "terminated"), ("HUP", 143, "terminated"), ("INT", 130, "interrupted")];
+    // By a node of its own, and by one that runs.
+    for node in [None, Some(running)] {
+        let node = node.map(|start| start());
+        for (signal, exit, code) in signals {
+            let before = stored();
+            let sending = Running::start(send(&["--json"]), &home.path("errors"), None);
+            while stored() == before {
+                assert!(!sending.has_ended(), "{}", sending.errors());
+            }
+            crate::support::signal(signal, sending.pid());
+            let (ended, answer) = sending.last_line();
+            assert_eq!((ended, &answer["ok"]), (Some(exit), &false.into()), "{answer}");
+            let error = &answer["error"];
+            assert_eq!((&error["code"], &error["exit"]), (&code.into(), &exit.into()), "{answer}");
+            let said = [&error["safe"], &error["hint"]].map(|text| text.as_str().expect("words"));
+            assert!(said[0].contains("is saved") && said[1].contains("message show"), "{answer}");
+        }
+        if let Some(node) = node {
+            assert_eq!(node.end("TERM"), Some(0));
+        }
+    }
+}
+
+#[test]
 fn completions_are_a_script_the_shell_understands() {
     let home = Home::new();
     let script = home.run(&["completions", "bash"]);

@@ -46,17 +46,60 @@ pub fn program(words: impl IntoIterator<Item = OsString>) -> u8 {
 fn run(cli: Cli) -> u8 {
     let format = if cli.global.json { OutputFormat::Json } else { OutputFormat::Text };
     let home = connect::home(&cli.global).unwrap_or_default();
+    let answer = AnswerForm::of(cli.action.as_ref());
     let done = log_to(&cli.global).and_then(|()| carry_out(cli));
     match done {
         Ok(()) => 0,
-        // The sender of the signal knows why it ended.
-        Err(failure) if matches!(failure.exit(), ExitCode::Interrupted | ExitCode::Terminated) => {
+        // The sender of the signal knows why it ended, and had no answer to expect.
+        Err(failure)
+            if matches!(failure.exit(), ExitCode::Interrupted | ExitCode::Terminated)
+                && answer == AnswerForm::Lines =>
+        {
             failure.exit() as u8
         }
         Err(failure) => {
             let failure = failure.with_home(&home);
             output::print_failure(&failure, format);
             failure.exit() as u8
+        }
+    }
+}
+
+/// What a command prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AnswerForm {
+    /// One answer, whatever ends it.
+    Whole,
+    /// Lines, or a screen, until it is ended.
+    Lines,
+}
+
+impl AnswerForm {
+    fn of(action: Option<&CliCommand>) -> Self {
+        match action {
+            None
+            | Some(
+                CliCommand::Demo { .. }
+                | CliCommand::Relay { .. }
+                | CliCommand::Node { action: NodeAction::Run { .. } }
+                | CliCommand::Listen { .. }
+                | CliCommand::History(_),
+            ) => Self::Lines,
+            Some(CliCommand::Export { file, .. }) if file.as_os_str() == "-" => Self::Lines,
+            Some(
+                CliCommand::Node { action: NodeAction::Stop }
+                | CliCommand::Identity { .. }
+                | CliCommand::Contact { .. }
+                | CliCommand::Request { .. }
+                | CliCommand::Send { .. }
+                | CliCommand::Message { .. }
+                | CliCommand::Passphrase { .. }
+                | CliCommand::Backup { .. }
+                | CliCommand::Export { .. }
+                | CliCommand::Import { .. }
+                | CliCommand::Status
+                | CliCommand::Completions { .. },
+            ) => Self::Whole,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::IsTerminal as _;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -31,6 +32,8 @@ use crate::shell::client::{Client, Connect, CreateStore};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::miner;
 use crate::shell::os::clock::wall;
+use crate::shell::os::exit_code::ExitCode;
+use crate::shell::os::signals::StopSignals;
 use crate::shell::rpc::link::silent;
 use crate::shell::text::command;
 use crate::shell::text::lifetime::{self, WorkCost};
@@ -87,9 +90,14 @@ pub(super) async fn run(
         latest: begun + if args.timeout.is_some() { limit } else { limit + LONGEST_TURN },
         name: command::contact(&args.contact, global.identity.as_deref()),
         format,
+        accepted: OnceLock::new(),
     };
     let postage = Postage { lifetime: args.lifetime, highest: args.max_work };
-    let sent = sending.run(contact, text, postage, args.wait).await;
+    let mut stop = StopSignals::listen()?;
+    let sent = tokio::select! {
+        sent = sending.run(contact, text, postage, args.wait) => sent,
+        exit = stop.received() => Err(sending.stopped(exit)),
+    };
     // Another one may have taken over, from a node of ours as well.
     let last = client.hello();
     if !client.is_own_node() && last != hello {
@@ -122,6 +130,8 @@ struct Sending<'a> {
     /// The contact, as commands name them.
     name: String,
     format: OutputFormat,
+    /// The message, once a node has accepted it.
+    accepted: OnceLock<MessageId>,
 }
 
 impl Sending<'_> {
@@ -146,6 +156,7 @@ impl Sending<'_> {
         }
         let send = MessageSend { contact: contact.id.into(), text, life, max_work };
         let sent = self.call(send).await.map_err(|failure| unknown(failure, &self.name))?;
+        self.accepted.get_or_init(|| sent.id);
         let progress = SendProgress {
             wait,
             name: self.name.clone(),
@@ -177,6 +188,22 @@ impl Sending<'_> {
                 }
             }
         }
+    }
+
+    /// A signal ends the wait: what is known of the message by then.
+    fn stopped(&self, exit: ExitCode) -> Failure {
+        let code = FailureCode::of_signal(exit);
+        let why = code.meaning();
+        let Some(message) = self.accepted.get() else {
+            return not_known(code, why, &self.name);
+        };
+        let text = FailureText {
+            what: "the message was not waited for to the end",
+            why,
+            safe: ACCEPTED,
+            next: &show(*message),
+        };
+        Failure::new(code, text)
     }
 
     /// Tells a person what the message costs as soon as a peer says it, and that it waits once it is too
@@ -420,15 +447,26 @@ fn unknown(failure: Failure, name: &str) -> Failure {
     let Some(code @ (FailureCode::NodeEnded | FailureCode::NodeSilent)) = failure.code() else {
         return failure;
     };
+    not_known(code, &failure.what, name)
+}
+
+/// Nobody knows whether a node has accepted the message, because of this.
+fn not_known(code: FailureCode, why: &str, name: &str) -> Failure {
     let text = FailureText {
         what: "whether the message was accepted is not known",
-        why: &failure.what,
+        why,
         safe: "if it was accepted, it is saved and is sent automatically while a node runs",
         next: &format!(
             "see whether it is there before you send it again: undertone history {name}"
         ),
     };
     Failure::new(code, text)
+}
+
+/// The command that shows a message that was accepted.
+fn show(message: MessageId) -> String {
+    let id = message.short();
+    format!("do not send it again; see its state with undertone message show {id}")
 }
 
 /// What is known of an accepted message.
@@ -590,7 +628,7 @@ impl SendProgress {
         let text = FailureText {
             what: "what became of the message is not known",
             why: &failure.what,
-            safe: "it was accepted, is saved, and is sent automatically while a node runs",
+            safe: ACCEPTED,
             next: &self.show(),
         };
         Failure::new(code, text)
@@ -598,8 +636,7 @@ impl SendProgress {
 
     /// The command that shows the message.
     fn show(&self) -> String {
-        let id = self.message.short();
-        format!("do not send it again; see its state with undertone message show {id}")
+        show(self.message)
     }
 
     fn not_acknowledged(&self) -> Failure {
@@ -762,6 +799,9 @@ impl SendProgress {
 /// Why a message may be lost although it has left.
 const NOT_HELD: &str = "it left for less work than is asked by now, or peers ask for the most there is: \
                         nodes that are short of room or of their line do not hold it";
+
+/// What becomes of a message of which no more is known than that it was accepted.
+const ACCEPTED: &str = "it was accepted, is saved, and is sent automatically while a node runs";
 
 /// What becomes of a message that has not been sent.
 const QUEUED: &str = "the message is queued here, and is sent automatically while a node runs";
