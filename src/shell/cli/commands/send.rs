@@ -288,7 +288,7 @@ impl Sending<'_> {
     }
 
     /// Waits until the message has the wanted state, has ended without it, or this time has come.
-    /// Whether it has the wanted state.
+    /// Whether one of the first two is so.
     async fn follow_until(
         &self,
         deadline: Instant,
@@ -308,7 +308,7 @@ impl Sending<'_> {
                 Err(_) => return Ok(false),
                 Ok(Ok(waited)) => {
                     progress.note(&waited.message);
-                    if progress.end()?.is_some() {
+                    if !matches!(progress.end(), Ok(None)) {
                         return Ok(true);
                     }
                 }
@@ -341,7 +341,6 @@ impl Sending<'_> {
         (progress.session, progress.peers) = (contact.session, network.peers);
         progress.postage = (message.lifetime, message.highest);
         progress.note_price(&network, &contact);
-        progress.next_look = contact.next_look;
         Ok(())
     }
 
@@ -361,7 +360,7 @@ impl Sending<'_> {
         if let Ok(Ok((contact, network))) = timeout_at(deadline + LAST_LOOK, asked).await {
             progress.note_price(&network, &contact);
         }
-        progress.reached().ok_or_else(|| progress.too_late())
+        progress.end()?.ok_or_else(|| progress.too_late())
     }
 
     /// A call on the way to an accepted message.
@@ -517,6 +516,7 @@ impl SendProgress {
     fn note_price(&mut self, network: &NetworkStatus, contact: &Contact) {
         self.price = AskedPrice::of_message(network.price, self.postage, contact);
         self.price_from = network.price_from;
+        self.next_look = contact.next_look;
     }
 
     /// The result, if the state is the wanted one or a later one; an error, if it ends the wait.
@@ -641,7 +641,10 @@ impl SendProgress {
 
     fn not_acknowledged(&self) -> Failure {
         let why = "it was sent and has expired, and no acknowledgement came";
-        let safe = "it may have been received; a late acknowledgement still counts";
+        let safe = &format!(
+            "it may have been received; a late acknowledgement still counts; {}",
+            self.is_sent_again()
+        );
         let id = self.message.short();
         let next = &format!("undertone message retry {id}; the contact sees it only once");
         let text = FailureText { what: "the message was not acknowledged", why, safe, next };
@@ -706,11 +709,8 @@ impl SendProgress {
                 "the message was not acknowledged in time"
             }
         };
-        let again = format!(
-            "while a node runs, {}; {}",
-            price::looks(self.next_look, wall()),
-            self.way_out()
-        );
+        let again = self.waits_again();
+        let saved = self.is_sent_again();
         let answers = self.price.answers_wait().map(|why| format!("; {why}")).unwrap_or_default();
         let unanswered = format!("it was sent, and no acknowledgement has arrived yet{answers}");
         let (why, safe) = match self.state {
@@ -719,9 +719,7 @@ impl SendProgress {
                 "it was delivered; the contact has not read it yet, or does not send read marks",
                 "the contact's device has the message",
             ),
-            MessageState::Unacknowledged if self.not_for_long => {
-                (NOT_HELD, "it is saved here, and is sent again while a node runs")
-            }
+            MessageState::Unacknowledged if self.not_for_long => (NOT_HELD, saved.as_str()),
             MessageState::Sent | MessageState::Unacknowledged if self.waits_for_price() => (
                 "it was sent, no acknowledgement has arrived yet, and a further copy waits for a \
                  lower price",
@@ -767,6 +765,27 @@ impl SendProgress {
         Failure::new(FailureCode::WaitsForPrice, text)
     }
 
+    /// When a further copy that waits for a lower price is looked at, and how it leaves sooner.
+    fn waits_again(&self) -> String {
+        let looks = price::looks(self.next_look, wall());
+        format!("while a node runs, {looks}; {}", self.way_out())
+    }
+
+    /// What becomes of a message that has left, and may not be held.
+    fn is_sent_again(&self) -> String {
+        if self.waits_for_price() {
+            format!(
+                "it is saved here, and its next copy waits for a lower price: {}",
+                self.waits_again()
+            )
+        } else if self.waits_its_turn() {
+            let next = price::one_by_one(self.next_look, wall());
+            format!("it is saved here, and its next copy waits its turn: {next}")
+        } else {
+            "it is saved here, and is sent again while a node runs".to_owned()
+        }
+    }
+
     fn way_out(&self) -> String {
         way_out(self.price, self.postage.1, &self.name)
     }
@@ -788,8 +807,7 @@ impl SendProgress {
         let text = FailureText {
             what: "the message is in the network, but not for long",
             why: NOT_HELD,
-            safe: "it is saved here, and is sent again while a node runs, as soon as the price \
-                   allows it; it may have arrived all the same",
+            safe: &format!("{}; it may have arrived all the same", self.is_sent_again()),
             next: &self.show(),
         };
         Failure::new(FailureCode::NotForLong, text)
@@ -1037,6 +1055,36 @@ mod tests {
         assert_eq!(of(WaitFor::Queued).end().unwrap().unwrap().words, "unacknowledged");
         let expired = progress(WaitFor::Delivered, MessageState::Unacknowledged, 1).end();
         assert_eq!(expired.err().and_then(|f| f.code()), Some(FailureCode::NotAcknowledged));
+    }
+
+    #[test]
+    fn what_left_and_waits_for_a_lower_price_or_its_turn_to_be_sent_again_says_so_at_the_end() {
+        let busy = PriceStatus { day: 4, ..PriceStatus::default() };
+        let of = |wait, not_for_long, hold| SendProgress {
+            not_for_long,
+            hold,
+            price: AskedPrice::of(busy, Lifetime::Day, None),
+            ..progress(wait, MessageState::Unacknowledged, 1)
+        };
+        let ends = |hold| {
+            [
+                of(WaitFor::Sent, true, hold).too_late(),
+                of(WaitFor::Delivered, true, hold).too_late(),
+                of(WaitFor::Read, true, hold).too_late(),
+                of(WaitFor::Delivered, false, hold).end().err().expect("it has expired"),
+            ]
+        };
+        for end in ends(Some(WaitsFor::Price)) {
+            let way_out = "undertone contact max-work ben 16";
+            assert!(end.safe.contains("waits for a lower price: while a node runs, the price is"));
+            assert!(end.safe.contains(way_out), "{}", end.safe);
+        }
+        for end in ends(Some(WaitsFor::Turn)) {
+            assert!(end.safe.contains("waits its turn") && !end.safe.contains("max-work"));
+        }
+        for end in ends(None) {
+            assert!(end.safe.contains("is sent again while a node runs"), "{}", end.safe);
+        }
     }
 
     #[test]
