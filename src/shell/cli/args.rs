@@ -270,9 +270,9 @@ pub struct NetworkFlags {
     #[arg(long, value_name = "RATE")]
     pub junk: Option<RateArg>,
     /// The most proof of work that the node does for an envelope, in times of the usual: for messages
-    /// without a limit of their own, acknowledgements, contact requests and junk. While the network is
-    /// busy and asks for more, they wait for a lower price; 256 is the most that is ever asked
-    /// [default: 8].
+    /// without a limit of their own, acknowledgements, contact requests and junk; before "send" also
+    /// the limit of its message. While the network is busy and asks for more, they wait for a lower
+    /// price; 256 is the most that is ever asked [default: 8].
     #[arg(
         long, value_name = "TIMES", allow_negative_numbers = true, value_parser = work_parser()
     )]
@@ -1400,6 +1400,7 @@ mod tests {
         for default in [node.network.to_string(), node.floor.to_string(), node.line.to_string()] {
             assert!(help.contains(&format!("[default: {default}]")), "{help}");
         }
+        assert!(help.contains("before \"send\" also the limit of its message"), "{help}");
         let send = Cli::of_words(["undertone", "send", "--help"]).unwrap_err().to_string();
         let send = send.split_whitespace().collect::<Vec<_>>().join(" ");
         let most = DEFAULT_HIGHEST_STEP.times();
