@@ -96,7 +96,7 @@ impl NodeBudget {
     }
 
     fn lacks_memory(&self, needed: u64, free: u64) -> Failure {
-        let room = sized(self.places);
+        let room = asked(self.places);
         let fits = free.saturating_sub(self.rest) / self.each.max(1);
         let fits = sized(fits.clamp(PoolBounds::LEAST.places as u64, self.places));
         let (why, next) = match self.disk {
@@ -115,6 +115,18 @@ impl NodeBudget {
         let why = format!("{why}, and {} are free", size::words(free));
         refused(&why, &next)
     }
+}
+
+/// The size that was asked for, as it was typed: it is for that many places, and the next place does not
+/// fit in. In the largest unit of which a whole number is such a size.
+fn asked(places: u64) -> String {
+    let bytes = places.saturating_mul(PLACE as u64);
+    let typed = [(30, "GiB"), (20, "MiB"), (10, "KiB")].into_iter().find_map(|(shift, unit)| {
+        let number = bytes.div_ceil(1 << shift);
+        let size = number.saturating_mul(1 << shift);
+        (size.saturating_sub(bytes) < PLACE as u64).then(|| format!("{number}{unit}"))
+    });
+    typed.unwrap_or_else(|| bytes.to_string())
 }
 
 /// As many places as the argument that asks for them: whole MiB, or bytes.
@@ -211,6 +223,22 @@ mod tests {
             let sized = |bytes| budget(NodeRole::Relay, bytes, archive.map(|_| bytes));
             assert_eq!(sized(bytes).check(machine), Ok(()), "{bytes}");
             assert!(sized(bytes + (2 << 20)).check(machine).is_err(), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_size_that_is_refused_is_named_as_it_was_typed() {
+        let machine = MachineRoom { memory: Some(1 << 20), ..PLENTY };
+        for (bytes, typed) in [
+            (40 << 30, "40GiB of envelopes in memory"),
+            (1536 << 20, "1536MiB of envelopes"),
+            (100_000 << 10, "100000KiB of envelopes"),
+        ] {
+            let refused = budget(NodeRole::Relay, bytes, None).check(machine).unwrap_err();
+            assert!(refused.why.starts_with(typed), "{}", refused.why);
+            let on_disk = budget(NodeRole::Relay, bytes, Some(bytes)).check(machine).unwrap_err();
+            let typed = format!("the index of {} on disk", typed.split(' ').next().unwrap());
+            assert!(on_disk.why.starts_with(&typed), "{}", on_disk.why);
         }
     }
 

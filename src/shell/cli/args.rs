@@ -1122,17 +1122,20 @@ impl FromStr for SizeArg {
     type Err = ParseNumberError;
 
     fn from_str(text: &str) -> Result<Self, ParseNumberError> {
-        const NONE: ParseNumberError = ParseNumberError::Size;
-        let (number, unit) = split(text).ok_or(NONE)?;
+        const TOO_LARGE: ParseNumberError = ParseNumberError::SizeTooLarge;
+        let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+        let number = text.strip_suffix(unit).filter(|number| !number.is_empty());
+        let number = number.ok_or(ParseNumberError::Size)?;
         let shift = match unit {
             "B" | "" => 0,
             "KiB" => 10,
             "MiB" => 20,
             "GiB" => 30,
-            _ => return Err(NONE),
+            _ => return Err(ParseNumberError::Size),
         };
-        let bytes = number.checked_mul(1 << shift).ok_or(NONE)?;
-        usize::try_from(bytes).map(Self).map_err(|_| NONE)
+        let number: u64 = number.parse().map_err(|_| TOO_LARGE)?;
+        let bytes = number.checked_mul(1 << shift).ok_or(TOO_LARGE)?;
+        usize::try_from(bytes).map(Self).map_err(|_| TOO_LARGE)
     }
 }
 
@@ -1182,7 +1185,8 @@ pub enum ParseRoomError {
 }
 
 /// The units of a size.
-const SIZES: &str = "Units are KiB, MiB and GiB, such as 64MiB; a number alone is bytes";
+const SIZES: &str = "Units are KiB, MiB and GiB, in these letters right after a whole number, such as \
+                     64MiB or 1536MiB; a number alone is bytes";
 
 /// Blocks a second, such as `16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -1246,8 +1250,11 @@ pub enum ParseNumberError {
     #[error("expected a time such as 90s, 5m or 2h, of 366 days at most")]
     Time,
     /// It is no size.
-    #[error("expected a size that this machine can have. {SIZES}")]
+    #[error("expected a whole number of bytes. {SIZES}")]
     Size,
+    /// It is a size, and no memory or disk can have it.
+    #[error("expected a size that a machine can have. {SIZES}")]
+    SizeTooLarge,
     /// It is no rate.
     #[error("expected a rate such as 2/min or 1/h, of 10/s at most")]
     Rate,
@@ -1428,12 +1435,27 @@ mod tests {
                 "undertone relay run --pool 8",
                 "that is 8 B; the least size is 672 KiB, room for 256",
             ),
-            ("undertone relay run --pool 8", "Units are KiB, MiB and GiB, such as 64MiB"),
+            (
+                "undertone relay run --pool 8",
+                "right after a whole number, such as 64MiB or 1536MiB",
+            ),
             ("undertone relay run --pool 688127", "the least size is 672 KiB"),
             ("undertone relay run --archive 0", "the least size is 672 KiB"),
             ("undertone relay run --pool apples", "Units are KiB, MiB and GiB"),
             ("undertone relay run --pool 8MB", "Units are KiB, MiB and GiB"),
             ("undertone relay run --archive -1", "Units are KiB, MiB and GiB"),
+            // Sizes that every machine has, in letters that are not taken.
+            ("undertone relay run --pool 64MB", "expected a whole number of bytes. Units are KiB"),
+            ("undertone relay run --pool 64mib", "expected a whole number of bytes. Units are KiB"),
+            (
+                "undertone relay run --pool 1.5GiB",
+                "expected a whole number of bytes. Units are KiB",
+            ),
+            ("undertone relay run --archive 10TiB", "expected a whole number of bytes. Units are"),
+            ("undertone relay run --pool GiB", "expected a whole number of bytes. Units are KiB"),
+            // And one that none has.
+            ("undertone relay run --pool 99999999999GiB", "a size that a machine can have"),
+            ("undertone relay run --pool 99999999999999999999", "a size that a machine can have"),
             ("undertone relay run --archive 4096GiB", "an archive can have 4 TiB at most"),
             ("undertone --floor -1", "-1 is not in 0..=48"),
             ("undertone history bob --last -1", "-1 is not in 1..=500"),
