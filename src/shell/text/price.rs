@@ -232,13 +232,25 @@ pub(in crate::shell) const fn is_under_way(session: SessionStatus) -> bool {
 }
 
 /// What this node asks of others by its room and its line: `the usual work`, or `8 times the usual
-/// work for a day, 2 times to be passed on`.
+/// work for a day (15 minutes ahead), 2 times to be passed on (peak of two minutes)`. Neither is of this moment, so beside how full room and line are it would contradict
+/// them.
 pub(in crate::shell) fn steps(steps: StepsStatus) -> String {
     let StepsStatus { six_hours, day, week, line } = steps;
-    let parts =
-        [(six_hours, "for 6 hours"), (day, "for a day"), (week, "for a week"), (line, PASSED_ON)];
-    listed(&parts).unwrap_or_else(|| "the usual work".to_owned())
+    let room = [(six_hours, "for 6 hours"), (day, "for a day"), (week, "for a week")];
+    let room = listed(&room).map(|words| format!("{words} ({AHEAD})"));
+    let line = (line > 0).then(|| {
+        let usual = if room.is_none() { " the usual work" } else { "" };
+        format!("{}{usual} to be passed on ({PEAK})", times(Step::new(line)))
+    });
+    let parts: Vec<String> = [room, line].into_iter().flatten().collect();
+    if parts.is_empty() { "the usual work".to_owned() } else { parts.join(", ") }
 }
+
+/// When a share asks what is said of it (`proto/README.md`, "Room").
+const AHEAD: &str = "15 minutes ahead";
+
+/// When a line asked what is said of it (`proto/README.md`, "Asking price").
+const PEAK: &str = "peak of two minutes";
 
 /// The same, as one figure among those of a network, where it is not what a sender here pays; `None`
 /// while it is the usual work: beside a price that others ask, that would only contradict it.
@@ -299,10 +311,11 @@ pub(in crate::shell) fn fill(fill: FillStatus) -> String {
 /// a messenger is one block.
 pub(in crate::shell) fn line(line: LineStatus) -> String {
     let LineStatus { blocks_per_second, percent_left } = line;
-    format!("{blocks_per_second} envelopes per second at most, {percent_left}% of two minutes left")
+    let envelopes = if blocks_per_second == 1 { "envelope" } else { "envelopes" };
+    format!(
+        "{blocks_per_second} {envelopes} per second at most, {percent_left}% of two minutes left"
+    )
 }
-
-const PASSED_ON: &str = "to be passed on";
 
 /// The parts of which more than the usual work is asked; `None` if there are none.
 fn listed(parts: &[(u8, &str)]) -> Option<String> {
@@ -384,15 +397,16 @@ mod tests {
         let all = StepsStatus { six_hours: 1, day: 3, week: 8, line: 2 };
         assert_eq!(
             steps(all),
-            "2 times the usual work for 6 hours, 8 times for a day, 256 times for a week, 4 times to \
-             be passed on"
+            "2 times the usual work for 6 hours, 8 times for a day, 256 times for a week (15 \
+             minutes ahead), 4 times to be passed on (peak of two minutes)"
         );
         assert_eq!(steps(StepsStatus::default()), "the usual work");
         let line = StepsStatus { line: 1, ..StepsStatus::default() };
-        assert_eq!(steps(line), "2 times the usual work to be passed on");
+        let words = "2 times the usual work to be passed on (peak of two minutes)";
+        assert_eq!(steps(line), words);
         assert_eq!(
             own_steps(line).as_deref(),
-            Some("of others, by its own room and line: 2 times the usual work to be passed on")
+            Some(format!("of others, by its own room and line: {words}").as_str())
         );
         assert_eq!(own_steps(StepsStatus::default()), None);
     }
@@ -454,5 +468,7 @@ mod tests {
         assert_eq!(fill(full), "6 hours 12% full, a day 100%, a week 0%");
         let two = LineStatus { blocks_per_second: 2, percent_left: 93 };
         assert_eq!(line(two), "2 envelopes per second at most, 93% of two minutes left");
+        let one = LineStatus { blocks_per_second: 1, ..two };
+        assert_eq!(line(one), "1 envelope per second at most, 93% of two minutes left");
     }
 }

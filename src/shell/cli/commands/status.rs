@@ -229,7 +229,8 @@ mod tests {
         for row in [
             "room     6 hours 1% full, a day 88%, a week 0%",
             "line     16 envelopes per second at most, 47% of two minutes left",
-            "asks     of others, by its own room and line: 8 times the usual work for a day, 2 times to be passed on",
+            "asks     of others, by its own room and line: 8 times the usual work for a day (15 minutes \
+             ahead), 2 times to be passed on (peak of two minutes)",
             "price    busy: 16 times the usual work for a day is asked; without another limit you pay at most 8 times, so what \
              costs more waits",
         ] {
