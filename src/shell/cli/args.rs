@@ -261,8 +261,9 @@ pub struct NetworkFlags {
         value_parser = clap::value_parser!(u8).range(0..=i64::from(Floor::MAX_BITS))
     )]
     pub floor: Option<u8>,
-    /// Pass on at most this many blocks of 2 KiB per second, averaged over two minutes. A message is
-    /// one block. When more arrives, only what shows more proof of work is passed on [default: 16].
+    /// Pass on at most this many envelopes of 2 KiB per second, averaged over two minutes; a larger one
+    /// counts once for each 2 KiB. When more arrives, only what shows more proof of work is passed on
+    /// [default: 16].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub line: Option<LineArg>,
     /// Send encrypted junk at random times, this often on average, such as 2/min, to hide when you
@@ -1188,7 +1189,7 @@ pub enum ParseRoomError {
 const SIZES: &str = "Units are KiB, MiB and GiB, in these letters right after a whole number, such as \
                      64MiB or 1536MiB; a number alone is bytes";
 
-/// Blocks a second, such as `16`.
+/// Blocks a second, such as `16`: envelopes of 2 KiB, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineArg(pub NonZeroU32);
 
@@ -1205,11 +1206,11 @@ impl FromStr for LineArg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseLineError {
     /// It is no number, or too large.
-    #[error("expected a whole number of blocks per second, from 1 to {}", u32::MAX)]
+    #[error("expected a whole number of envelopes per second, from 1 to {}", u32::MAX)]
     NoNumber,
     /// 0.
     #[error(
-        "a node that passes nothing on is of no use to others; the least is 1 block per second"
+        "a node that passes nothing on is of no use to others; the least is 1 envelope per second"
     )]
     Nothing,
 }
@@ -1407,6 +1408,7 @@ mod tests {
         for default in [node.network.to_string(), node.floor.to_string(), node.line.to_string()] {
             assert!(help.contains(&format!("[default: {default}]")), "{help}");
         }
+        assert!(help.contains("at most this many envelopes of 2 KiB per second"), "{help}");
         assert!(help.contains("before \"send\" also the limit of its message"), "{help}");
         let send = Cli::of_words(["undertone", "send", "--help"]).unwrap_err().to_string();
         let send = send.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -1425,9 +1427,9 @@ mod tests {
     #[test]
     fn a_line_that_carries_nothing_and_room_for_nothing_are_refused_with_a_sentence() {
         for (line, sentence) in [
-            ("undertone --line 0", "the least is 1 block per second"),
-            ("undertone listen --line 0", "the least is 1 block per second"),
-            ("undertone --line 4294967296", "from 1 to 4294967295"),
+            ("undertone --line 0", "the least is 1 envelope per second"),
+            ("undertone listen --line 0", "the least is 1 envelope per second"),
+            ("undertone --line 4294967296", "envelopes per second, from 1 to 4294967295"),
             ("undertone --line fast", "from 1 to 4294967295"),
             ("undertone --line -1", "from 1 to 4294967295"),
             ("undertone relay run --line -16", "from 1 to 4294967295"),
