@@ -382,6 +382,23 @@ fn a_wait_for_a_message_that_a_signal_ends_says_that_the_message_is_stored_and_l
 }
 
 #[test]
+fn a_message_that_is_to_be_sent_again_by_the_next_node_is_said_to_leave_minutes_after_its_start() {
+    let network = Network::new();
+    let home = Home::new();
+    home.identity("ann");
+    let other = Home::new().identity("ben").invite;
+    home.ask(&["contact", "add", &other, "--name", "ben"]);
+    let send = ["send", "ben", "hello", "--wait", "queued"];
+    let sent = home.ask(&[&send[..], &network.flags()].concat());
+    home.ask(&["contact", "block", "ben"]);
+    home.ask(&["contact", "unblock", "ben"]);
+    let output = home.run(&["message", "retry", sent["id"].as_str().expect("an id")]);
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).expect("UTF-8");
+    assert!(said.contains("is sent within some minutes of the next start of a node"), "{said}");
+}
+
+#[test]
 fn completions_are_a_script_the_shell_understands() {
     let home = Home::new();
     let script = home.run(&["completions", "bash"]);
