@@ -39,6 +39,7 @@ mod request_response;
 mod settings;
 mod sync_protocol;
 mod transport;
+mod unread;
 
 pub use libp2p::Multiaddr;
 #[cfg(feature = "inside")]

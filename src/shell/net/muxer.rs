@@ -4,7 +4,7 @@
 //! **Fixed windows.** A receive window is what a peer may send before anybody here reads: memory
 //! that the peer fills. libp2p's yamux lets windows grow to 1 GiB a connection and cannot be told
 //! otherwise, so [`Yamux`] makes the connections of the crate below it, with the same bytes on the
-//! wire and windows that stay at [`WINDOW`].
+//! wire and windows that stay at [`WINDOW`]. Frames are counted besides ([`super::unread`]).
 //!
 //! **Who takes nothing leaves** (the stall rule). What is written to a peer that does not read waits
 //! here: in the stream, in the queues of the protocol above it, and in copies. So a stream on which
@@ -38,6 +38,7 @@ use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade,
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::settings::NetTiming;
+use super::unread::{CountedLink, CountedStream, UnreadFrames};
 
 /// The bytes a peer may send on one stream before they are read: what yamux prescribes as the first
 /// window. At 50 ms it carries 5 MB a second, a hundred times the default line.
@@ -73,8 +74,10 @@ impl Yamux {
         // than that room, so that no window grows.
         config.set_max_num_streams(self.streams);
         config.set_max_connection_receive_window(Some(self.streams.saturating_mul(WINDOW)));
+        let frames = UnreadFrames::default();
+        let link = CountedLink::new(link, frames.clone());
         let connection = yamux::Connection::new(link, config, mode);
-        YamuxMuxer { connection, opened: VecDeque::new(), waker: None }
+        YamuxMuxer { connection, frames, opened: VecDeque::new(), waker: None }
     }
 }
 
@@ -115,9 +118,10 @@ where
 
 /// One link under [`Yamux`].
 pub(super) struct YamuxMuxer<C> {
-    connection: yamux::Connection<C>,
+    connection: yamux::Connection<CountedLink<C>>,
+    frames: UnreadFrames,
     /// Streams that the peer opened and nobody here has taken yet, at most [`WAITING`].
-    opened: VecDeque<yamux::Stream>,
+    opened: VecDeque<CountedStream>,
     /// Whoever waits for such a stream.
     waker: Option<Waker>,
 }
@@ -126,14 +130,19 @@ impl<C: AsyncRead + AsyncWrite + Unpin> YamuxMuxer<C> {
     fn poll_opened(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Result<yamux::Stream, yamux::ConnectionError>> {
+    ) -> Poll<Result<CountedStream, yamux::ConnectionError>> {
         let next = self.connection.poll_next_inbound(context);
-        next.map(|stream| stream.unwrap_or(Err(yamux::ConnectionError::Closed)))
+        let next = next.map(|stream| stream.unwrap_or(Err(yamux::ConnectionError::Closed)));
+        next.map_ok(|stream| self.counted(stream))
+    }
+
+    fn counted(&self, stream: yamux::Stream) -> CountedStream {
+        CountedStream::new(stream, self.frames.clone())
     }
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin + 'static> StreamMuxer for YamuxMuxer<C> {
-    type Substream = yamux::Stream;
+    type Substream = CountedStream;
     type Error = yamux::ConnectionError;
 
     fn poll_inbound(
@@ -154,7 +163,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin + 'static> StreamMuxer for YamuxMuxer<C> 
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<Self::Substream, Self::Error>> {
-        self.connection.poll_new_outbound(context)
+        let opened = self.connection.poll_new_outbound(context);
+        opened.map_ok(|stream| self.counted(stream))
     }
 
     fn poll_close(
