@@ -66,8 +66,8 @@ pub struct AskingPrice {
     last_paid: [Step; 3],
     /// When a neighbour was first heard.
     first_heard: Option<Millis>,
-    /// How many voices counted at the last look.
-    counted: usize,
+    /// Whether a range of addresses was heard, since the last look, that was not heard before.
+    has_new_range: bool,
 }
 
 /// What a neighbour said last.
@@ -89,6 +89,9 @@ impl AskingPrice {
     /// Notes what a neighbour says. Its latest word counts.
     pub fn hear(&mut self, from: Neighbour, said: SaidSteps, now: Millis) {
         self.first_heard = self.first_heard.or(Some(now));
+        if !self.voices.contains_key(&from.id) {
+            self.has_new_range |= self.voices.values().all(|voice| voice.range != from.range);
+        }
         self.voices.insert(from.id, Voice { range: from.range, said, at: now });
         self.voices.retain(|_, voice| voice.at.plus(KEPT) > now);
         if self.voices.len() > MAX_VOICES {
@@ -207,10 +210,9 @@ impl AskingPrice {
         let hours = if self.hour == 0 { 0 } else { hour.saturating_sub(self.hour) };
         self.hour = self.hour.max(hour);
         let asked = self.heard(own, env.mono);
-        let voices = self.ranges(None, |_| true, env.mono).len();
-        let is_newcomer = voices < ENOUGH && self.is_new(env.mono);
-        let raised_until = if voices > self.counted { Millis(0) } else { env.mono.plus(RAISED) };
-        self.counted = voices;
+        let is_newcomer = self.is_newcomer(env.mono);
+        let is_of_new_range = core::mem::take(&mut self.has_new_range);
+        let raised_until = if is_of_new_range { Millis(0) } else { env.mono.plus(RAISED) };
         for (paid, share) in self.paid.iter_mut().zip(asked.shares) {
             let asked = share.max(asked.line);
             if is_newcomer {
@@ -225,9 +227,10 @@ impl AskingPrice {
         self.last_paid = Share::ALL.map(|share| self.pay(share, env.mono));
     }
 
-    /// Whether neighbours have been heard for so short a time that the next may say otherwise.
-    fn is_new(&self, now: Millis) -> bool {
-        self.first_heard.is_some_and(|first| first.plus(KEPT) > now)
+    /// Whether so few neighbours were heard for so short a time that the next may say otherwise.
+    fn is_newcomer(&self, now: Millis) -> bool {
+        let is_new = self.first_heard.is_some_and(|first| first.plus(KEPT) > now);
+        is_new && self.ranges(None, |_| true, now).len() < ENOUGH
     }
 
     /// The step to pay for each life, shortest first, as of the last look.
