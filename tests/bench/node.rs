@@ -155,6 +155,9 @@ fn met(identity: &[Record], number: u64, texts: usize) -> (Vec<Record>, Session)
     let them = Identity::generate(&mut Env::new(Millis(0), NOW, &mut counter));
     let mut messenger = Messenger::restored(identity.to_vec(), Counter(2_000_000 + number));
     messenger.turn(Input::Peers(vec![Neighbour::alone(NEIGHBOUR)]));
+    // What a node makes leaves a moment after its first neighbour came.
+    messenger.now = Millis::from_secs(10);
+    messenger.turn(Input::Tick);
     let owner = identity.iter().find_map(|record| match record {
         Record::Identity(record) => Some(record.id),
         _ => None,
@@ -165,6 +168,7 @@ fn met(identity: &[Record], number: u64, texts: usize) -> (Vec<Record>, Session)
         petname: format!("contact {number}"),
         highest: None,
     });
+    messenger.turn(Input::Tick);
     let envelope = messenger.published.pop().expect("an offer");
     let envelope = check(envelope, NOW, &Floor::new(0)).expect("an envelope every node carries");
     let offer = ReceivedOffer::open(&them, envelope.envelope().data).expect("an offer to them");
@@ -201,9 +205,10 @@ fn carried(sealed: SealedBody) -> Input {
     Input::Gossip { from: NEIGHBOUR, id, bytes }
 }
 
-/// A node whose clocks stand still and whose searches for work end at once.
+/// A node whose clocks stand still unless they are set, and whose searches for work end at once.
 struct Messenger {
     node: Node,
+    now: Millis,
     counter: Counter,
     published: Vec<Vec<u8>>,
     committed: Vec<Change>,
@@ -219,7 +224,7 @@ impl Messenger {
         node.restore(&mut Env::new(Millis(0), NOW, &mut counter), records);
         while node.poll_output().is_some() {}
         let (published, committed, refusals) = (Vec::new(), Vec::new(), Vec::new());
-        Self { node, counter, published, committed, refusals }
+        Self { node, now: Millis(0), counter, published, committed, refusals }
     }
 
     /// The measured work: two turns, and their outputs dropped.
@@ -257,7 +262,7 @@ impl Messenger {
     }
 
     fn handle(&mut self, input: Input) {
-        self.node.handle(&mut Env::new(Millis(0), NOW, &mut self.counter), input);
+        self.node.handle(&mut Env::new(self.now, NOW, &mut self.counter), input);
     }
 
     /// The records in a store after these commits. Envelopes are left out: 60,000 take 250 MB.
