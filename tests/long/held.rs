@@ -26,10 +26,13 @@ use undertone::shell::os::clock::wall;
 use undertone::sim::SeededRng;
 
 use noise::noise;
+use resident::resident;
 use support::{Home, Running, unique};
 
 #[path = "../support/noise.rs"]
 mod noise;
+#[path = "../support/resident.rs"]
+mod resident;
 #[path = "../process/support.rs"]
 mod support;
 
@@ -77,13 +80,6 @@ async fn pour(network: &str, relay: &Multiaddr) {
             }
         }
     }
-}
-
-fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
-    let kib: u64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
-    kib << 10
 }
 
 #[test]

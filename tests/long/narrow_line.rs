@@ -30,8 +30,11 @@ use undertone::shell::net::{Multiaddr, Net, NetEvent, NetSettings, PublishOutcom
 use undertone::shell::os::clock::wall;
 use undertone::sim::SeededRng;
 
+use resident::resident;
 use support::{Home, Running, left, moment_after, unique};
 
+#[path = "../support/resident.rs"]
+mod resident;
 #[path = "../process/support.rs"]
 mod support;
 
@@ -204,13 +207,6 @@ async fn flood(network: &str, relay: &Multiaddr, end: Instant, over: &Receiver<(
             }
         }
     }
-}
-
-fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
-    let kib: u64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
-    kib << 10
 }
 
 #[test]

@@ -46,6 +46,7 @@ use undertone::sim::SeededRng;
 use attacker::{Attacker, Part, field};
 use first_datagrams::first_datagrams;
 use forward::{Forward, socket};
+use resident::resident;
 
 #[path = "../../support/attacker.rs"]
 #[expect(dead_code, reason = "the attacks are those of several tests")]
@@ -56,6 +57,9 @@ mod first_datagrams;
 #[path = "../../support/forward.rs"]
 #[expect(dead_code, reason = "one machine is enough")]
 mod forward;
+
+#[path = "../../support/resident.rs"]
+mod resident;
 
 mod door;
 mod untried;
@@ -133,11 +137,7 @@ impl Relay {
     }
 
     fn resident(&self) -> u64 {
-        let status = format!("/proc/{}/status", self.process.id());
-        let status = std::fs::read_to_string(status).expect("its status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
-        let kib: u64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
-        kib << 10
+        resident(self.process.id())
     }
 }
 
