@@ -11,6 +11,7 @@
 #![expect(clippy::print_stdout, reason = "the long runs are read by people")]
 
 mod attacker;
+mod chance;
 mod event;
 mod history;
 mod liars;

@@ -16,9 +16,9 @@ use undertone::engine::id::OutgoingId;
 use undertone::engine::price::asking::{LOOK_AGAIN, one_by_one};
 use undertone::engine::price::{Share, Step};
 use undertone::engine::settings::{DEFAULT_REPLY_DELAY, DEFAULT_RETRANSMIT_AFTER, SyncPace};
-use undertone::engine::testing::rng::SeededRng;
 
 use crate::attacker::Attacker;
+use crate::chance::Chance;
 use crate::event::{Errand, Event, Origin, Parcel, Queue};
 use crate::person::{Answer, Claim, Outbox, Pace, Person, State, Word};
 use crate::plan::{AWAY, CONTACTS, FLOOR, LIVES, MINING, NEIGHBOURS, Plan};
@@ -75,7 +75,7 @@ enum Progress {
 pub(crate) struct Town {
     plan: Plan,
     now: Millis,
-    chance: SeededRng,
+    chance: Chance,
     queue: Queue,
     relays: Vec<Relay>,
     people: Vec<Person>,
@@ -96,7 +96,7 @@ impl Town {
         let mut town = Self {
             plan,
             now: Millis(0),
-            chance: SeededRng::lane(plan.seed, 0),
+            chance: Chance::new(plan.seed),
             queue: Queue::default(),
             relays: (0..plan.relays).map(|_| Relay::new(plan.places, plan.line, FLOOR)).collect(),
             people: Vec::new(),
