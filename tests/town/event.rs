@@ -8,8 +8,8 @@ use undertone::engine::env::Millis;
 use undertone::engine::envelope::CheckedEnvelope;
 use undertone::engine::price::Step;
 
-/// An hour, in milliseconds.
-const HOUR: u64 = 3_600_000;
+/// Milliseconds whose events are kept in order at a time: so few that they stay in a processor's cache.
+const SPAN: u64 = 10_000;
 
 /// Something that happens.
 pub(crate) enum Event {
@@ -66,12 +66,12 @@ pub(crate) enum Origin {
 
 /// Events in order of time, those of one moment in the order they were put in.
 ///
-/// Most are hours away: only those of the hour that has begun are kept in order, so that the heap
+/// Most are hours away: only those of the span that has begun are kept in order, so that the heap
 /// stays small.
 #[derive(Default)]
 pub(crate) struct Queue {
-    /// Of this hour since the beginning, and of those before.
-    hour: u64,
+    /// Of this span since the beginning, and of those before.
+    span: u64,
     now: BinaryHeap<Reverse<Entry>>,
     later: BTreeMap<u64, Vec<Reverse<Entry>>>,
     count: u64,
@@ -86,9 +86,9 @@ struct Entry {
 impl Queue {
     pub(crate) fn push(&mut self, at: Millis, event: Event) {
         self.count += 1;
-        let (entry, hour) = (Reverse(Entry { at, order: self.count, event }), at.0 / HOUR);
-        if hour > self.hour {
-            self.later.entry(hour).or_default().push(entry);
+        let (entry, span) = (Reverse(Entry { at, order: self.count, event }), at.0 / SPAN);
+        if span > self.span {
+            self.later.entry(span).or_default().push(entry);
         } else {
             self.now.push(entry);
         }
@@ -96,8 +96,8 @@ impl Queue {
 
     pub(crate) fn pop(&mut self) -> Option<(Millis, Event)> {
         if self.now.is_empty() {
-            let (hour, entries) = self.later.pop_first()?;
-            (self.hour, self.now) = (hour, entries.into());
+            let (span, entries) = self.later.pop_first()?;
+            (self.span, self.now) = (span, entries.into());
         }
         self.now.pop().map(|Reverse(entry)| (entry.at, entry.event))
     }
