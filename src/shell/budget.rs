@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use super::archive;
+use super::archive::{self, Archive, WrittenLabel};
 use super::failure::{Failure, FailureCode, FailureText};
 use super::net::NetLimits;
 use super::os::{disk, memory};
@@ -36,20 +36,36 @@ pub struct MachineRoom {
     /// Bytes of memory; `None` if it is not known.
     pub memory: Option<u64>,
     /// Bytes of the disk of an archive, and those that its file has already; `None` if it is not
-    /// known.
+    /// known, or not asked.
     pub disk: Option<u64>,
 }
 
 impl MachineRoom {
-    /// Looks at this one, and at the disk of the archive of a home folder.
+    /// Looks at this one, and at the disk of an archive: its home folder, and its size in bytes.
     #[must_use]
-    pub fn look(archive: Option<&Path>) -> Self {
-        let free = |home: &Path| {
-            let held = archive::Archive::on_disk(home).and_then(|found| found.bytes);
-            disk::available(home).map(|free| free.saturating_add(held.unwrap_or(0)))
-        };
-        Self { memory: memory::available(), disk: archive.and_then(free) }
+    pub fn look(archive: Option<(&Path, u64)>) -> Self {
+        let disk = archive.and_then(|(home, bytes)| room_to_grow(home, bytes));
+        Self { memory: memory::available(), disk }
     }
+}
+
+/// The bytes that an archive may take of its disk; `None` where that is not asked. One that is there
+/// in this size was let in before, and its relay starts on a full disk as it goes on on one. And
+/// what lies in its place and is none is told when it is opened.
+fn room_to_grow(home: &Path, bytes: u64) -> Option<u64> {
+    let mut held = 0;
+    if let Some(found) = Archive::on_disk(home) {
+        let is_let_in = match &found.label {
+            WrittenLabel::Missing => false,
+            WrittenLabel::Whole(label) => label.bytes >= bytes,
+            WrittenLabel::Unusable(_) => true,
+        };
+        if is_let_in || found.obstacle.is_some() {
+            return None;
+        }
+        held = found.bytes.unwrap_or(0);
+    }
+    disk::available(home).map(|free| free.saturating_add(held))
 }
 
 impl NodeBudget {
@@ -146,7 +162,10 @@ fn lacks_disk(needed: u64, free: u64) -> Failure {
         size::words(needed),
         size::words(free)
     );
-    let next = format!("free some space on the disk, or choose at most --archive {fits}MiB");
+    let next = match fits {
+        0 => "free some space on the disk, or hold envelopes in memory: --pool SIZE".to_owned(),
+        _ => format!("free some space on the disk, or choose at most --archive {fits}MiB"),
+    };
     refused(&why, &next)
 }
 
@@ -178,9 +197,14 @@ const ARCHIVE_WAITS: u64 = 9 << 20;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
     use super::*;
     use crate::engine::envelope::Floor;
     use crate::engine::settings::{NodeRole, RELAY_POOL};
+    use crate::shell::archive::{ArchiveLabel, ArchiveOverflow, Unfit};
+    use crate::shell::net::NetworkName;
 
     fn budget(role: NodeRole, bytes: u64, archive: Option<u64>) -> NodeBudget {
         let pool = PoolBounds::of_bytes(usize::try_from(bytes).unwrap());
@@ -251,6 +275,29 @@ mod tests {
         let refused = of_disk(1 << 30).unwrap_err();
         assert_eq!(refused.code(), Some(FailureCode::NoRoom));
         assert!(refused.next.ends_with("--archive 1015MiB"), "{}", refused.next);
+        let refused = of_disk(0).unwrap_err();
+        assert!(refused.next.ends_with("--pool SIZE"), "no size fits: {}", refused.next);
+    }
+
+    #[test]
+    fn an_archive_that_is_there_in_its_size_is_not_asked_for_room_again_nor_what_is_no_archive() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        let bytes = 64 << 20;
+        let is_asked = |bytes| MachineRoom::look(Some((home.as_path(), bytes))).disk.is_some();
+        assert!(is_asked(bytes), "there is none yet");
+        let (network, floor) = (NetworkName::default(), Floor::new(8));
+        let label = ArchiveLabel { network, floor, bytes };
+        let mut archive = Archive::open(&home, label, ArchiveOverflow::Refused).unwrap();
+        archive.begin(Unfit::default()).unwrap();
+        drop(archive);
+        assert!(!is_asked(bytes) && !is_asked(bytes - 1));
+        assert!(is_asked(bytes + 1), "it is to grow");
+        let label = home.join("archive/label.json");
+        fs::remove_file(&label).unwrap();
+        assert!(is_asked(bytes), "nobody knows its size");
+        symlink("elsewhere", &label).unwrap();
+        assert!(!is_asked(bytes), "that there is a link is what its owner is to be told");
     }
 
     #[test]

@@ -326,7 +326,8 @@ fn archive_label(fault: LabelFault) -> (FailureCode, String, String) {
             (format!("its file label.json makes no sense, {unknown}"), RESTORE_LABEL)
         }
         LabelFault::NotAFile => (
-            "label.json in it is a folder, a link or the like, and not a file".to_owned(),
+            "what is called label.json in it is not a file, but a folder, a link or the like"
+                .to_owned(),
             "move that out of the folder \"archive\" in the home folder, and put the file label.json \
              back; if it is lost",
         ),
@@ -594,7 +595,11 @@ mod tests {
         for (fault, why, next) in [
             (LabelFault::Empty, "is empty", "put the file back"),
             (LabelFault::Garbled, "makes no sense", "put the file back"),
-            (LabelFault::NotAFile, "is a folder, a link", "move that out of the folder"),
+            (
+                LabelFault::NotAFile,
+                "is not a file, but a folder, a link",
+                "move that out of the folder",
+            ),
             (LabelFault::Unreadable, "cannot be read", "make the file readable"),
         ] {
             let label = Failure::from(ArchiveError::Label(fault));

@@ -346,7 +346,11 @@ fn a_label_that_is_there_and_says_nothing_is_refused_with_what_to_do_and_nothing
     fs::remove_file(&label).expect("removed");
     fs::create_dir(&label).expect("made");
     let error = refused(&home, &network.flags(), &[]);
-    says(&error, "reason", "label.json in it is a folder, a link or the like");
+    says(
+        &error,
+        "reason",
+        "what is called label.json in it is not a file, but a folder, a link or the like",
+    );
     says(&error, "hint", "move that out of the folder");
     fs::remove_dir(&label).expect("removed");
     fs::write(&label, written).expect("written");

@@ -37,7 +37,8 @@ impl OwnNode {
         who: &ClientInfo,
     ) -> Result<(Self, Hello), Failure> {
         if let Some(budget) = options.budget() {
-            let archive = options.archive.as_ref().map(|archive| archive.folder.as_path());
+            let archive = options.archive.as_ref();
+            let archive = archive.map(|archive| (archive.folder.as_path(), archive.bytes));
             budget.check(MachineRoom::look(archive))?;
             // Not in bytes: a number with so many digits could be anything.
             let mebibytes = budget.memory() >> 20;
