@@ -17,15 +17,15 @@ use undertone::engine::price::{SaidSteps, Share, Step};
 use undertone::engine::relay::pool::PoolBounds;
 use undertone::engine::settings::{NodeRole, NodeSettings, SyncMode};
 use undertone::engine::sync::{
-    CELL, MAX_CELLS, MAX_MESSAGE, MAX_REQUESTS, MAX_USELESS, ResponseBody, SyncResponse,
-    append_envelope,
+    CELL, ClientSession, EnvelopeSet, MAX_CELLS, MAX_MESSAGE, MAX_REQUESTS, MAX_USELESS,
+    ResponseBody, SyncResponse, append_envelope,
 };
 use undertone::engine::turn::{Effect, Output};
 use undertone::sim::SeededRng;
 use undertone::sim::link::Links;
 
 use crate::duplex::{
-    Alone, Cost, OTHER, START, Two, by_second, envelope, id, mixed, responded, roomy,
+    Alone, Cost, OTHER, START, Two, by_second, envelope, id, long_envelope, mixed, responded, roomy,
 };
 use crate::harness::Town;
 use crate::one_node::own_identity;
@@ -488,6 +488,41 @@ fn a_newcomer_catches_up_beside_64_neighbours_that_keep_their_sessions() {
         assert_eq!(opener.node.pool().count(), 300, "{addresses} addresses");
         assert!(now < 70_000, "within ten seconds: {now}");
     }
+}
+
+/// The chunks of envelopes that a client that has nothing is sent at once.
+fn chunks(holder: &mut Alone, from: NeighbourId, now: u64) -> usize {
+    let mut session = ClientSession::new(EnvelopeSet::new([]));
+    let mut response = asked_by(holder, from, now, &[0]);
+    let mut taken = 0;
+    loop {
+        let next = match SyncResponse::decode(&response).expect("a response").body {
+            ResponseBody::Done | ResponseBody::Busy => return taken,
+            ResponseBody::Query(query) => session.answer(query),
+            ResponseBody::MoreCells => session.more_cells(),
+            ResponseBody::Envelopes(_) => {
+                taken += 1;
+                session.accept_envelopes().expect("after an answer");
+                session.more()
+            }
+        };
+        response = asked_by(holder, from, now, &next.expect("a request"));
+    }
+}
+
+#[test]
+fn a_newcomer_catches_up_beside_three_fresh_keys_a_second_from_one_address() {
+    let mut holder = Alone::new(roomy(NodeRole::Relay));
+    let made = |at: u64| START.minus(Seconds(u32::try_from(at).expect("few") * 20));
+    holder.hold(&(0..3_000).map(|at| long_envelope(made(at), at)).collect::<Vec<_>>());
+    let key = |number| Neighbour { path: AddressPath([1; 3]), ..Neighbour::alone(number) };
+    let keys = (0..180).map(|number| key(NeighbourId(number)));
+    let peers = keys.chain([Neighbour::alone(NEWCOMER)]).collect();
+    holder.turn(Millis(0), Input::Peers(peers));
+    for number in 0..180 {
+        chunks(&mut holder, NeighbourId(number), number * 333);
+    }
+    assert!(chunks(&mut holder, NEWCOMER, 60_000) >= 8, "two megabytes at once");
 }
 
 #[test]

@@ -44,21 +44,36 @@ pub const COMPARED_EACH: usize = MAX_SETS * (40 + 16) + MAX_SESSIONS * 40;
 /// And of all together: the cells of those sketches.
 pub const COMPARED_CELLS: usize = MAX_SETS * (512 << 10);
 
-/// The time in which half of what a neighbour was sent is forgotten. A guess: several sessions.
+/// The time in which half of what a range was sent is forgotten. A guess: several sessions.
 const HALF_FORGOTTEN: Millis = Millis::from_secs(300);
 
 /// While the total budget is at least so full, nobody has to hold back.
 const PLENTY: u64 = TOTAL_BYTES / 2;
 
-/// Below that, a neighbour that was sent more than this part of what is left gets nothing more
+/// Below that, a range that was sent more than this part of what is left gets nothing more
 /// until there is plenty again: whoever had much cannot take the rest, and a newcomer always finds a
 /// megabyte or two, 300 envelopes twice over. The rule of shared buffers (Choudhury and Hahne 1998,
 /// "Dynamic queue length thresholds"); the figure is a guess.
 const SHARE_OF_REST: u64 = 8;
 
-/// Neighbours whose spending is remembered. A guess, far above what a node has; the total budget
-/// holds in any case.
+/// And below it, the bytes that all ranges of one network are sent in a minute: a network has many
+/// ranges, of which each is new once. Two megabytes twice. A guess.
+const SCARCE_BYTES: u64 = 4 << 20;
+
+/// Sessions that begin from one range in a minute: as many as 64 neighbours there ask for, and
+/// a third more. What a session makes us compute is bounded so, whatever number of keys begin one.
+const BEGINS: u64 = 256;
+
+/// Ranges, and networks, whose spending is remembered. A guess, far above what a node has; the total
+/// budget holds in any case.
 const MAX_ACCOUNTS: usize = 256;
+
+/// Neighbours of which it is remembered when they began. A guess, likewise.
+const MAX_BEGUN: usize = 256;
+
+/// What has one account: a network of addresses and, in it, what one person can have without
+/// effort. A transport key costs nothing, so none is kept for a key.
+type Street = [u64; 2];
 
 /// All clients that catch up with us, and what they may cost.
 #[derive(Debug)]
@@ -67,7 +82,11 @@ pub(super) struct SyncServer {
     /// The places of those in `served`.
     places: Shares<NeighbourId, Millis, 3>,
     paths: BTreeMap<NeighbourId, AddressPath>,
-    accounts: BTreeMap<NeighbourId, PeerAccount>,
+    streets: BTreeMap<Street, StreetAccount>,
+    /// What each network was sent of what is kept for others.
+    networks: BTreeMap<u64, UploadBudget>,
+    /// When each neighbour began last.
+    begun: BTreeMap<NeighbourId, Millis>,
     total: UploadBudget,
     snapshot: Option<(Millis, Arc<Snapshot>)>,
     /// All sets that are compared with, the oldest first.
@@ -81,23 +100,25 @@ struct Served {
     patience: SessionPatience,
 }
 
-/// The account of one neighbour.
+/// The account of one range, whoever is in it.
 #[derive(Debug)]
-struct PeerAccount {
+struct StreetAccount {
     budget: UploadBudget,
+    /// Of sessions, not of bytes.
+    begins: UploadBudget,
     /// Bytes sent to it, of which half are forgotten after a while.
     had: u64,
     halved: Millis,
-    last_begun: Option<Millis>,
     at: Millis,
 }
 
 impl Default for SyncServer {
     fn default() -> Self {
         let total = UploadBudget::new(TOTAL_BYTES, Millis(0));
-        let (served, paths, accounts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (served, paths, begun) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (streets, networks) = (BTreeMap::new(), BTreeMap::new());
         let (places, snapshot, sets) = (Shares::new(MAX_SERVED), None, Vec::new());
-        Self { served, places, paths, accounts, total, snapshot, sets }
+        Self { served, places, paths, streets, networks, begun, total, snapshot, sets }
     }
 }
 
@@ -149,46 +170,95 @@ impl SyncServer {
         self.snapshot.take_if(|(made, _)| made.plus(SET_LIFE) <= now);
     }
 
-    /// A neighbour's account; the one that was sent least makes room, and of those the one longest
-    /// unused: a debt is not forgotten because many new keys come.
-    fn account(&mut self, peer: NeighbourId, now: Millis) -> &mut PeerAccount {
-        if self.accounts.len() >= MAX_ACCOUNTS && !self.accounts.contains_key(&peer) {
-            let least = self.accounts.iter().min_by_key(|(_, account)| (account.had, account.at));
-            if let Some(least) = least.map(|(peer, _)| *peer) {
-                self.accounts.remove(&least);
+    /// Where a neighbour is. One that is not among the neighbours, any more or yet, is alone in a network,
+    /// with all others of its kind.
+    fn path(&self, peer: NeighbourId) -> AddressPath {
+        self.paths.get(&peer).copied().unwrap_or(AddressPath([0; 3]))
+    }
+
+    /// The account of the range that a neighbour is in; the one that was sent least makes room, and of
+    /// those the one longest unused: a debt is not forgotten because many new ranges come.
+    fn account(&mut self, peer: NeighbourId, now: Millis) -> &mut StreetAccount {
+        let AddressPath([network, street, _]) = self.path(peer);
+        let street = [network, street];
+        if self.streets.len() >= MAX_ACCOUNTS && !self.streets.contains_key(&street) {
+            let least = self.streets.iter().min_by_key(|(_, account)| (account.had, account.at));
+            if let Some(least) = least.map(|(street, _)| *street) {
+                self.streets.remove(&least);
             }
         }
-        let fresh = || PeerAccount {
+        let fresh = || StreetAccount {
             budget: UploadBudget::new(PEER_BYTES, now),
+            begins: UploadBudget::new(BEGINS, now),
             had: 0,
             halved: now,
-            last_begun: None,
             at: now,
         };
-        let account = self.accounts.entry(peer).or_insert_with(fresh);
+        let account = self.streets.entry(street).or_insert_with(fresh);
         account.at = now;
         account.forget(now);
         account
     }
 
+    /// What the network that a neighbour is in may still be sent of what is kept for others; the one
+    /// that took least of it makes room.
+    fn reserve(&mut self, peer: NeighbourId, now: Millis) -> &mut UploadBudget {
+        let AddressPath([network, ..]) = self.path(peer);
+        if self.networks.len() >= MAX_ACCOUNTS && !self.networks.contains_key(&network) {
+            let left = |budget: &UploadBudget| {
+                let mut budget = *budget;
+                budget.left(now)
+            };
+            let fullest = self.networks.iter().max_by_key(|(_, budget)| left(budget));
+            if let Some(fullest) = fullest.map(|(network, _)| *network) {
+                self.networks.remove(&fullest);
+            }
+        }
+        self.networks.entry(network).or_insert_with(|| UploadBudget::new(SCARCE_BYTES, now))
+    }
+
     /// Whether a whole chunk may be sent to a neighbour.
     fn affords(&mut self, peer: NeighbourId, now: Millis) -> bool {
         let (least, left) = (CHUNK as u64, self.total.left(now));
+        let reserved = self.reserve(peer, now).left(now);
         let account = self.account(peer, now);
-        let shares = left >= PLENTY || account.had <= left / SHARE_OF_REST;
-        shares && left >= least && account.budget.left(now) >= least
+        let shares = account.had <= left / SHARE_OF_REST && reserved >= least;
+        (left >= PLENTY || shares) && left >= least && account.budget.left(now) >= least
     }
 
     fn spend(&mut self, peer: NeighbourId, now: Millis, bytes: usize) {
         let bytes = bytes as u64;
+        if self.total.left(now) < PLENTY {
+            self.reserve(peer, now).spend(bytes);
+        }
         let account = self.account(peer, now);
         account.budget.spend(bytes);
         account.had = account.had.saturating_add(bytes);
         self.total.spend(bytes);
     }
+
+    /// Whether a neighbour begins too soon: after its last time, or after too many where it is.
+    fn begins_too_soon(&mut self, peer: NeighbourId, now: Millis) -> bool {
+        let soon = self.begun.get(&peer).is_some_and(|began| began.plus(BEGIN_EVERY) > now);
+        soon || self.account(peer, now).begins.left(now) == 0
+    }
+
+    /// A neighbour begins. Those that began longer ago than counts are forgotten; if there are too many
+    /// nevertheless, the one that began first.
+    fn note_begin(&mut self, peer: NeighbourId, now: Millis) {
+        self.begun.retain(|_, began| began.plus(BEGIN_EVERY) > now);
+        if self.begun.len() >= MAX_BEGUN
+            && let Some(first) = self.begun.iter().min_by_key(|(_, began)| **began)
+        {
+            let first = *first.0;
+            self.begun.remove(&first);
+        }
+        self.begun.insert(peer, now);
+        self.account(peer, now).begins.spend(1);
+    }
 }
 
-impl PeerAccount {
+impl StreetAccount {
     fn forget(&mut self, now: Millis) {
         let halvings = now.0.saturating_sub(self.halved.0) / HALF_FORGOTTEN.0;
         self.had =
@@ -247,7 +317,7 @@ impl SyncServer {
         from: NeighbourId,
         request: SyncRequest<'_>,
     ) -> Result<ServerStep, MalformedSyncMessage> {
-        // Before anything is compared: the budget bounds what a neighbour makes us compute, too.
+        // Before anything is compared: the budget bounds what a range makes us compute, too.
         if !self.affords(from, turn.env.mono) {
             return Ok(ServerStep::Busy);
         }
@@ -287,8 +357,7 @@ impl SyncServer {
     /// Gives a client a place; if all are taken, in place of one at the heaviest addresses that has
     /// taken no envelope for longest.
     fn has_place(&mut self, from: NeighbourId, now: Millis) -> bool {
-        // One that is not among the neighbours is alone where it is.
-        let AddressPath(path) = self.paths.get(&from).copied().unwrap_or(AddressPath([from.0; 3]));
+        let AddressPath(path) = self.path(from);
         // Without a lease: each neighbour begins once in a while, and nobody is to be refused then.
         let arrival = Arrival { guest: from, path, now, lease: now };
         match self.places.admit(arrival, |_| false) {
@@ -310,14 +379,13 @@ impl SyncServer {
         from: NeighbourId,
     ) -> Result<bool, MalformedSyncMessage> {
         self.end_session(from);
-        let account = self.account(from, turn.env.mono);
-        let soon = account.last_begun.is_some_and(|began| began.plus(BEGIN_EVERY) > turn.env.mono);
+        let soon = self.begins_too_soon(from, turn.env.mono);
         // All alike from outside: a client cannot tell a node that never serves from one that has
         // no time.
         if soon || turn.settings.sync == SyncMode::Off || !self.has_place(from, turn.env.mono) {
             return Ok(false);
         }
-        self.account(from, turn.env.mono).last_begun = Some(turn.env.mono);
+        self.note_begin(from, turn.env.mono);
         // Settled envelopes alone: a comparison must not show who was the first to have one.
         let members = pool.settled_ids(turn.env.wall, turn.env.mono);
         let snapshot = self.snapshot(turn.env, members);
@@ -370,6 +438,76 @@ mod tests {
         taken
     }
 
+    /// A server of these neighbours: each with its network and the street in it.
+    fn serving(places: &[(u64, u64, u64)]) -> SyncServer {
+        let mut server = SyncServer::default();
+        let place = |&(peer, network, street): &(u64, u64, u64)| {
+            let path = AddressPath([network, street, street]);
+            Neighbour { path, ..Neighbour::alone(NeighbourId(peer)) }
+        };
+        server.keep(&places.iter().map(place).collect::<Vec<_>>());
+        server
+    }
+
+    /// A server of so many neighbours, each alone.
+    fn serving_each(peers: u64) -> SyncServer {
+        serving(&(0..peers).map(|peer| (peer, 1 + peer, 1 + peer)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn fresh_keys_at_one_address_leave_a_newcomer_elsewhere_what_it_needs() {
+        // Three a second, each of which takes all it can.
+        let keys: Vec<_> = (2..2_000).map(|key| (key, 1, 1)).collect();
+        let mut server = serving(&[&keys[..], &[(1, 2, 2)]].concat());
+        let mut taken = 0;
+        for key in 2..2_000 {
+            taken += take(&mut server, key, Millis(key * 333), usize::MAX);
+        }
+        let (now, minutes) = (Millis(2_000 * 333), 13);
+        assert!(taken * CHUNK <= usize::try_from(PEER_BYTES).unwrap() * minutes, "{taken} chunks");
+        assert_eq!(take(&mut server, 1, now, 8), 8);
+    }
+
+    #[test]
+    fn fresh_keys_in_all_streets_of_one_network_leave_a_newcomer_elsewhere_what_it_needs() {
+        let keys: Vec<_> = (2..2_000).map(|key| (key, 1, key % 250)).collect();
+        let newcomers: Vec<_> = (2_000..2_066).map(|key| (key, key, key)).collect();
+        let mut server = serving(&[&keys[..], &newcomers[..]].concat());
+        let mut newcomer = 2_000;
+        for key in 2..2_000 {
+            let now = Millis(key * 333);
+            take(&mut server, key, now, usize::MAX);
+            if key % 31 == 0 {
+                assert_eq!(take(&mut server, newcomer, now, 3), 3, "{now:?}");
+                newcomer += 1;
+            }
+        }
+    }
+
+    #[test]
+    fn one_range_begins_no_more_sessions_in_a_minute_whatever_number_of_keys_it_has() {
+        let keys: Vec<_> = (2..2_000).map(|key| (key, 1, 1)).collect();
+        let mut server = serving(&[&keys[..], &[(1, 2, 2)]].concat());
+        let mut begun = 0;
+        for key in (2..2_000).map(NeighbourId) {
+            if !server.begins_too_soon(key, Millis(0)) {
+                server.note_begin(key, Millis(0));
+                begun += 1;
+            }
+        }
+        assert_eq!(begun, BEGINS);
+        assert!(server.begun.len() <= MAX_BEGUN);
+        assert!(!server.begins_too_soon(NeighbourId(1), Millis(0)));
+    }
+
+    #[test]
+    fn neighbours_that_are_gone_have_one_account_together() {
+        let mut server = SyncServer::default();
+        let taken: usize =
+            (1..2_000).map(|key| take(&mut server, key, Millis(0), usize::MAX)).sum();
+        assert_eq!(taken * CHUNK, usize::try_from(PEER_BYTES).unwrap());
+    }
+
     #[test]
     fn one_client_alone_gets_its_whole_budget_at_once() {
         let mut server = SyncServer::default();
@@ -381,7 +519,7 @@ mod tests {
     #[test]
     fn a_newcomer_finds_what_300_envelopes_need_beside_any_number_that_take_all_they_can() {
         for hogs in [1, 2, 8, 64] {
-            let mut server = SyncServer::default();
+            let mut server = serving_each(1_200);
             let mut newcomer = 1_000;
             for second in 0..1_800 {
                 let now = Millis::from_secs(second);
@@ -398,13 +536,13 @@ mod tests {
     }
 
     #[test]
-    fn a_debt_is_remembered_through_any_number_of_new_keys_and_half_forgotten_in_time() {
-        let mut server = SyncServer::default();
+    fn a_debt_is_remembered_through_any_number_of_new_ranges_and_half_forgotten_in_time() {
+        let mut server = serving_each(2_000);
         take(&mut server, 1, Millis(0), 8);
         for key in 2..2_000 {
             server.account(NeighbourId(key), Millis(1));
         }
-        assert_eq!(server.accounts.len(), MAX_ACCOUNTS);
+        assert_eq!(server.streets.len(), MAX_ACCOUNTS);
         let had = |server: &mut SyncServer, now| server.account(NeighbourId(1), now).had;
         assert_eq!(had(&mut server, Millis(299_999)), 8 * CHUNK as u64);
         assert_eq!(had(&mut server, Millis(300_000)), 4 * CHUNK as u64);
