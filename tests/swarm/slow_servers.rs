@@ -1,10 +1,13 @@
 //! A newcomer whose neighbours are slow, silent or lying when it catches up.
 
+use core::ops::Range;
 use std::collections::BTreeMap;
 
 use undertone::engine::env::{Millis, Seconds};
 use undertone::engine::envelope::Lifetime;
-use undertone::engine::id::{Neighbour, NeighbourId, SyncRequestId, SyncResponseId};
+use undertone::engine::id::{
+    AddressPath, AddressRange, Neighbour, NeighbourId, SyncRequestId, SyncResponseId,
+};
 use undertone::engine::node::input::Input;
 use undertone::engine::price::SaidSteps;
 use undertone::engine::settings::NodeRole;
@@ -76,7 +79,7 @@ fn some(count: u64, number: u64) -> Vec<Vec<u8>> {
     (0..count).map(|at| envelope(made(at), Lifetime::Day, number * 1_000_000 + at)).collect()
 }
 
-/// A newcomer and its neighbours.
+/// A newcomer and its neighbours: beyond the last of the servers all are like that one.
 struct Newcomer {
     node: Alone,
     servers: Vec<Server>,
@@ -103,7 +106,7 @@ impl Newcomer {
         for output in self.node.turn(self.now, input) {
             match output {
                 Output::Effect(Effect::SyncRequest { to, id, bytes }) => {
-                    let server = usize::try_from(to.0).expect("few");
+                    let server = usize::try_from(to.0).expect("few").min(self.servers.len() - 1);
                     if bytes == BEGIN {
                         self.begun.push((self.now, server));
                     }
@@ -114,6 +117,15 @@ impl Newcomer {
                 _ => {}
             }
         }
+    }
+
+    /// Its neighbours from now on are these of one address, and the honest one elsewhere if it is there.
+    fn meet_keys(&mut self, keys: Range<u64>, honest: Option<NeighbourId>) {
+        let (range, path) = (AddressRange(1), AddressPath([1; 3]));
+        let keys = keys.map(|key| Neighbour { id: NeighbourId(key), range, path });
+        let honest =
+            honest.map(|id| Neighbour { path: AddressPath([2; 3]), ..Neighbour::alone(id) });
+        self.turn(Input::Peers(keys.chain(honest).collect()));
     }
 
     /// Lets time pass until it is so late.
@@ -246,4 +258,44 @@ fn whoever_was_slow_comes_last_the_next_time() {
         assert_eq!(round.len(), 6, "{rounds:?}");
         assert!(round[4..].contains(&1) && round[4..].contains(&4), "{rounds:?}");
     }
+}
+
+/// The one that holds something beside any number that have nothing.
+const HONEST: NeighbourId = NeighbourId(0);
+
+/// What a node that listens has of the 300 envelopes of an honest neighbour that comes so many seconds
+/// after 20 keys of one address, of which four are replaced each second; so long after that. For several
+/// moments at which it begins.
+fn fetched_beside_fresh_keys(comes: u64, within: u64) -> Vec<usize> {
+    let all = some(300, 1);
+    let after = |start: u64| {
+        let begin = Millis(100_000 + start * 777);
+        let mut listener = Newcomer::new(vec![holder(&all, AT_ONCE), Server::Empty], begin);
+        for second in 0..comes + within {
+            let keys = 1 + second * 4..21 + second * 4;
+            // Whoever comes with the first of them is told of with them.
+            listener.meet_keys(keys.clone(), (second > comes || comes == 0).then_some(HONEST));
+            listener.pass(begin.plus(Millis(second * 1_000 + 500)));
+            listener.meet_keys(keys, (second >= comes).then_some(HONEST));
+            listener.pass(begin.plus(Millis::from_secs(second + 1)));
+        }
+        listener.holds(&all)
+    };
+    (0..12).map(after).collect()
+}
+
+#[test]
+fn a_neighbour_there_from_the_start_is_asked_beside_any_number_of_keys_of_one_address() {
+    assert_eq!(fetched_beside_fresh_keys(0, 20), [300; 12]);
+}
+
+#[test]
+fn a_neighbour_that_comes_soon_after_many_keys_of_one_address_is_asked_like_the_first() {
+    assert_eq!(fetched_beside_fresh_keys(5, 20), [300; 12]);
+    assert_eq!(fetched_beside_fresh_keys(60, 20), [300; 12]);
+}
+
+#[test]
+fn a_neighbour_that_comes_late_is_asked_though_others_come_each_second_from_one_address() {
+    assert_eq!(fetched_beside_fresh_keys(130, 80), [300; 12]);
 }

@@ -256,7 +256,7 @@ impl CarrierMachines<'_> {
         let before = core::mem::replace(self.neighbours, neighbours);
         let (was, is) = (ids(&before), ids(self.neighbours));
         self.catch_up.keep_serving(turn, self.neighbours);
-        self.catch_up.on_neighbours(turn, self.relay.pool(), &was, &is);
+        self.catch_up.on_neighbours(turn, self.relay.pool(), &was, self.neighbours);
         self.price.set_neighbours(is.iter().copied());
         if before.is_empty() && !self.neighbours.is_empty() {
             self.news.insert(News::FirstNeighbour);
@@ -276,13 +276,11 @@ impl CarrierMachines<'_> {
                     self.price.follow(self.relay.steps(turn.env.now()), turn.env);
                     turn.timers.set(Timer::Sweep, turn.env.mono.plus(SWEEP_EVERY));
                 }
-                Timer::SyncAfterJoin => {
-                    self.catch_up.on_join_due(turn, pool, &ids(self.neighbours));
-                }
-                Timer::Sync => self.catch_up.on_due(turn, pool, &ids(self.neighbours)),
+                Timer::SyncAfterJoin => self.catch_up.on_join_due(turn, pool, self.neighbours),
+                Timer::Sync => self.catch_up.on_due(turn, pool, self.neighbours),
                 Timer::SyncNext => self.catch_up.on_next_due(turn, pool),
                 Timer::SyncWait => self.catch_up.on_wait_due(turn, pool),
-                Timer::Steps => self.catch_up.on_steps_due(turn, &ids(self.neighbours)),
+                Timer::Steps => self.catch_up.on_steps_due(turn, self.neighbours),
                 // Those of the user agent are in its own workspace.
                 Timer::Junk
                 | Timer::FirstPrice

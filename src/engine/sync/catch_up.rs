@@ -51,7 +51,7 @@ impl CatchUp {
         turn: &mut Turn<'_, '_>,
         pool: &Pool,
         before: &[NeighbourId],
-        neighbours: &[NeighbourId],
+        neighbours: &[Neighbour],
     ) {
         self.client.on_neighbours(turn, pool, before, neighbours);
     }
@@ -61,7 +61,7 @@ impl CatchUp {
         &mut self,
         turn: &mut Turn<'_, '_>,
         pool: &Pool,
-        neighbours: &[NeighbourId],
+        neighbours: &[Neighbour],
     ) {
         self.client.on_join_due(turn, pool, neighbours);
     }
@@ -76,7 +76,7 @@ impl CatchUp {
         &mut self,
         turn: &mut Turn<'_, '_>,
         pool: &Pool,
-        neighbours: &[NeighbourId],
+        neighbours: &[Neighbour],
     ) {
         if turn.settings.sync != SyncMode::Off {
             self.server.forget_idle(turn.env.mono);
@@ -88,7 +88,7 @@ impl CatchUp {
     pub(in crate::engine) fn on_steps_due(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        neighbours: &[NeighbourId],
+        neighbours: &[Neighbour],
     ) {
         self.client.on_steps_due(turn, neighbours);
     }

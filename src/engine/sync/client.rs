@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use super::BEGIN_EVERY;
 use super::patience::{self, SessionPatience};
 use super::peer_clocks::PeerClocks;
+use super::turns::{company, draw_shared};
 use crate::engine::env::{Env, Millis};
-use crate::engine::id::{NeighbourId, SyncRequestId};
+use crate::engine::id::{AddressPath, Neighbour, NeighbourId, SyncRequestId};
 use crate::engine::price::SaidSteps;
 use crate::engine::relay::pool::Pool;
 use crate::engine::relay::{FetchResult, Relay, SETTLE_TIME, SETTLED};
@@ -22,6 +23,13 @@ const LISTED_SOONER: Millis = Millis(SETTLED.0 - SETTLE_TIME.0);
 
 /// The most neighbours asked at joining and at each regular time. A guess.
 const AT_EACH_TIME: usize = 8;
+
+/// The most of those that come at joining and are asked beyond that, each from a network of which none
+/// was asked: others may have come first with any number of keys. A guess.
+const RESERVED: usize = 8;
+
+/// The most late-comers that wait for their turn, each of another network. A guess.
+const MAX_LATE: usize = 4;
 
 /// The most neighbours asked for their steps at each time. A guess.
 const ASKED_FOR_STEPS: usize = 8;
@@ -51,8 +59,10 @@ pub(super) struct SyncClient {
     sessions: BTreeMap<NeighbourId, RunningSession>,
     requests: u64,
     round: SyncRound,
-    /// The neighbour to go on with, or a new one.
-    next: Option<NeighbourId>,
+    /// Neighbours to go on with, or new ones, in their order: one of each network.
+    late: Vec<NeighbourId>,
+    /// Where each present neighbour is.
+    paths: BTreeMap<NeighbourId, AddressPath>,
     /// How sessions went with each present neighbour.
     histories: BTreeMap<NeighbourId, PeerHistory>,
     clocks: PeerClocks,
@@ -96,8 +106,12 @@ impl RunningSession {
 struct SyncRound {
     /// Those still to be asked.
     waiting: Vec<NeighbourId>,
+    /// Where those are that were asked.
+    asked: Vec<AddressPath>,
     /// How many more of those that come are asked in it.
     room: usize,
+    /// And how many beyond that, each from a network that nobody else in it is from.
+    reserve: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -119,12 +133,32 @@ impl SyncClient {
     }
 
     /// Forgets all but these neighbours.
-    fn keep(&mut self, peers: &[NeighbourId]) {
-        self.histories.retain(|peer, _| peers.contains(peer));
-        self.next.take_if(|peer| !peers.contains(peer));
-        self.sessions.retain(|peer, _| peers.contains(peer));
-        self.round.waiting.retain(|peer| peers.contains(peer));
-        self.asked.retain(|_, peer| peers.contains(peer));
+    fn keep(&mut self, neighbours: &[Neighbour]) {
+        self.paths = neighbours.iter().map(|neighbour| (neighbour.id, neighbour.path)).collect();
+        let paths = &self.paths;
+        self.histories.retain(|peer, _| paths.contains_key(peer));
+        self.late.retain(|peer| paths.contains_key(peer));
+        self.sessions.retain(|peer, _| paths.contains_key(peer));
+        self.round.waiting.retain(|peer| paths.contains_key(peer));
+        self.asked.retain(|_, peer| paths.contains_key(peer));
+    }
+
+    /// Where a neighbour is. One that has gone is alone.
+    fn path(&self, peer: NeighbourId) -> AddressPath {
+        self.paths.get(&peer).copied().unwrap_or(AddressPath([peer.0; 3]))
+    }
+
+    /// Whether one of these is in the network of a neighbour.
+    fn is_among(&self, peer: NeighbourId, others: &[NeighbourId]) -> bool {
+        let others: Vec<_> = others.iter().map(|other| self.path(*other)).collect();
+        let [in_network, ..] = company(self.path(peer), &others);
+        in_network > 0
+    }
+
+    /// Whether a neighbour's network has had no turn in this round and has none before it.
+    fn is_new_in_round(&self, peer: NeighbourId) -> bool {
+        let [asked, ..] = company(self.path(peer), &self.round.asked);
+        asked == 0 && !self.is_among(peer, &self.round.waiting)
     }
 }
 
@@ -135,7 +169,7 @@ impl SyncClient {
         turn: &mut Turn<'_, '_>,
         pool: &Pool,
         before: &[NeighbourId],
-        neighbours: &[NeighbourId],
+        neighbours: &[Neighbour],
     ) {
         let SyncMode::On(pace) = turn.settings.sync else { return };
         self.keep(neighbours);
@@ -156,9 +190,11 @@ impl SyncClient {
             turn.timers.set(Timer::Steps, turn.env.mono.plus(around(turn.env, pace.steps)));
             self.begin_round(turn, neighbours);
             self.round.room = AT_EACH_TIME.saturating_sub(self.round.waiting.len());
+            self.round.reserve = RESERVED;
         } else {
-            for peer in neighbours.iter().filter(|peer| !before.contains(peer)) {
-                self.on_newcomer(turn, (pace, *peer));
+            let ids = neighbours.iter().map(|neighbour| neighbour.id);
+            for peer in ids.filter(|peer| !before.contains(peer)) {
+                self.on_newcomer(turn, (pace, peer));
             }
         }
         // The server of our session may be gone: another one will do.
@@ -171,13 +207,32 @@ impl SyncClient {
             // We have only just joined. The first neighbours may lie, be slow, or be as new as we are.
             self.round.room -= 1;
             self.round.waiting.push(peer);
-        } else if self.next.is_none() {
-            // It may be the way to a part of the network that we were cut off from. One at a time:
-            // others that come meanwhile are left to the regular times.
-            self.next = Some(peer);
-            let wait = turn.env.exponential(pace.newcomer);
+        } else if self.round.reserve > 0 && self.is_new_in_round(peer) {
+            self.round.reserve -= 1;
+            self.round.waiting.push(peer);
+        } else {
+            // It may be the way to a part of the network that we were cut off from.
+            self.come_later(turn, pace, (peer, Millis(0)));
+        }
+    }
+
+    /// Lets a neighbour wait for its turn, so long at least. One of each network: others that come
+    /// meanwhile are left to the regular times.
+    fn come_later(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        pace: SyncPace,
+        (peer, least): (NeighbourId, Millis),
+    ) {
+        if self.late.len() >= MAX_LATE || self.is_among(peer, &self.late) {
+            return;
+        }
+        // Whoever waits already does not wait for longer because others come.
+        if self.late.is_empty() {
+            let wait = least.plus(turn.env.exponential(pace.newcomer));
             turn.timers.set(Timer::SyncNext, turn.env.mono.plus(wait));
         }
+        self.late.push(peer);
     }
 
     /// Something was missed a moment ago: catches up as after joining, when it has settled.
@@ -194,7 +249,7 @@ impl SyncClient {
         &mut self,
         turn: &mut Turn<'_, '_>,
         pool: &Pool,
-        neighbours: &[NeighbourId],
+        neighbours: &[Neighbour],
     ) {
         self.begin_round(turn, neighbours);
         self.go_on(turn, pool);
@@ -205,7 +260,7 @@ impl SyncClient {
         &mut self,
         turn: &mut Turn<'_, '_>,
         pool: &Pool,
-        neighbours: &[NeighbourId],
+        neighbours: &[Neighbour],
     ) {
         let SyncMode::On(pace) = turn.settings.sync else { return };
         turn.timers.set(Timer::Sync, turn.env.mono.plus(around(turn.env, pace.every)));
@@ -215,16 +270,12 @@ impl SyncClient {
 
     /// Asks neighbours what they ask of senders, and sets the next time. Whatever this node is about
     /// to do, and as often: a request before sending would tell that it sends.
-    pub(super) fn on_steps_due(&mut self, turn: &mut Turn<'_, '_>, neighbours: &[NeighbourId]) {
+    pub(super) fn on_steps_due(&mut self, turn: &mut Turn<'_, '_>, neighbours: &[Neighbour]) {
         let SyncMode::On(pace) = turn.settings.sync else { return };
         turn.timers.set(Timer::Steps, turn.env.mono.plus(around(turn.env, pace.steps)));
         // Whoever has not answered by now counts no more.
         self.asked.clear();
-        let mut others = neighbours.to_vec();
-        while self.asked.len() < ASKED_FOR_STEPS && !others.is_empty() {
-            // At random, as in `begin_round`.
-            let drawn = turn.env.draw_u64().checked_rem(others.len() as u64).unwrap_or_default();
-            let to = others.swap_remove(usize::try_from(drawn).unwrap_or_default());
+        for to in draw_shared(turn.env, neighbours, ASKED_FOR_STEPS) {
             let id = self.next_id();
             self.asked.insert(id, to);
             let bytes = SyncRequest::Steps.encode();
@@ -238,8 +289,22 @@ impl SyncClient {
             turn.timers.set(Timer::SyncNext, turn.env.mono.plus(BEGIN_EVERY));
             return;
         }
-        if let Some(peer) = self.next.take() {
+        let now = turn.env.mono;
+        let (sessions, histories) = (&self.sessions, &self.histories);
+        let open = |peer: &NeighbourId| {
+            histories.get(peer).map_or(Millis(0), |history| history.backoff_until)
+        };
+        // Whoever is left alone for long keeps no place here.
+        self.late.retain(|peer| open(peer) <= now.plus(BEGIN_EVERY));
+        let is_ready = |peer: &NeighbourId| !sessions.contains_key(peer) && open(peer) <= now;
+        if let Some(place) = self.late.iter().position(is_ready) {
+            let peer = self.late.remove(place);
             self.sync_with(turn, pool, peer);
+        }
+        let SyncMode::On(pace) = turn.settings.sync else { return };
+        if !self.late.is_empty() {
+            let wait = turn.env.exponential(pace.newcomer);
+            turn.timers.set(Timer::SyncNext, now.plus(wait));
         }
     }
 
@@ -259,16 +324,11 @@ impl SyncClient {
         self.go_on(turn, pool);
     }
 
-    /// Draws the neighbours of a round: all, or so many of them at random that no neighbour can make
-    /// itself one that we depend on.
-    fn begin_round(&mut self, turn: &mut Turn<'_, '_>, neighbours: &[NeighbourId]) {
-        let mut others = neighbours.to_vec();
-        self.round = SyncRound::default();
-        while self.round.waiting.len() < AT_EACH_TIME && !others.is_empty() {
-            // Bias by the remainder: a few neighbours in 2^64.
-            let drawn = turn.env.draw_u64().checked_rem(others.len() as u64).unwrap_or_default();
-            self.round.waiting.push(others.swap_remove(usize::try_from(drawn).unwrap_or_default()));
-        }
+    /// Draws the neighbours of a round: all, or so many of them, shared by range and else at random, that
+    /// no neighbour can make itself one that we depend on.
+    fn begin_round(&mut self, turn: &mut Turn<'_, '_>, neighbours: &[Neighbour]) {
+        let waiting = draw_shared(turn.env, neighbours, AT_EACH_TIME);
+        self.round = SyncRound { waiting, ..SyncRound::default() };
     }
 
     /// Whether a session is under way beside which no other begins.
@@ -287,9 +347,14 @@ impl SyncClient {
                 .waiting
                 .retain(|peer| !sessions.contains_key(peer) && history(peer).backoff_until <= now);
             let places = self.round.waiting.iter().enumerate();
-            // The first of those that were slow least often: they are in random order.
-            let Some((place, _)) = places.min_by_key(|(_, peer)| history(peer).slow) else { break };
+            // Of those that were slow least often, one whose ranges had the fewest turns; of several the
+            // first: they are in random order.
+            let weight = |peer: &NeighbourId| {
+                (history(peer).slow, company(self.path(*peer), &self.round.asked))
+            };
+            let Some((place, _)) = places.min_by_key(|(_, peer)| weight(peer)) else { break };
             let peer = self.round.waiting.remove(place);
+            self.round.asked.push(self.path(peer));
             self.sync_with(turn, pool, peer);
         }
         self.watch(turn);
@@ -444,10 +509,8 @@ impl SyncClient {
             }
             // The same server again, for it has what we lack. One that is only busy is left to
             // chance, or it could keep us waiting for it.
-            SessionEnd::More if session.fetched() > 0 && self.next.is_none() => {
-                self.next = Some(peer);
-                let wait = BEGIN_EVERY.plus(turn.env.exponential(pace.newcomer));
-                turn.timers.set(Timer::SyncNext, turn.env.mono.plus(wait));
+            SessionEnd::More if session.fetched() > 0 => {
+                self.come_later(turn, pace, (peer, BEGIN_EVERY));
             }
             SessionEnd::Done | SessionEnd::More => {}
         }

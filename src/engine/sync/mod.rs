@@ -21,6 +21,7 @@ mod sketch;
 mod snapshot;
 #[cfg(test)]
 mod test_ids;
+mod turns;
 pub mod wire;
 
 use crate::engine::env::Millis;
