@@ -128,6 +128,17 @@ async fn a_newcomer_beside_64_hogs_catches_up_within_ten_seconds() {
         // What goes out goes out by this.
         drop(timeout(Duration::from_millis(20), author.next()).await);
     }
+    let mut wait = async |time| {
+        let talk = async {
+            loop {
+                let event = author.next().await;
+                Talk::default().take(&mut author, event);
+            }
+        };
+        drop(timeout(time, talk).await);
+    };
+    // Until all have settled and a set was made since: 65 and 30 seconds.
+    wait(Duration::from_secs(100)).await;
     let mut hogs = JoinSet::new();
     for number in 0..64_u8 {
         let to = socket(&relay.target.tcp);
@@ -152,13 +163,7 @@ async fn a_newcomer_beside_64_hogs_catches_up_within_ten_seconds() {
         });
     }
     // Until they have begun.
-    let settle = async {
-        loop {
-            let event = author.next().await;
-            Talk::default().take(&mut author, event);
-        }
-    };
-    drop(timeout(Duration::from_secs(5), settle).await);
+    wait(Duration::from_secs(5)).await;
     let took = timeout(PATIENCE, tokio::task::spawn_blocking(move || catches_up(&relay, HELD)));
     let took = took.await.expect("it catches up").expect("no panic");
     println!("a newcomer had {HELD} envelopes after {took:.1?}, beside 64 hogs");

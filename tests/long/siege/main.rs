@@ -356,15 +356,19 @@ async fn crowd<F: Future<Output = ()> + Send + 'static>(
     }
 }
 
-/// Somebody joins and brings an envelope of noise of this length each time, for ever.
-async fn bring(relay: &Multiaddr, length: usize, each: Duration) {
-    let (mut bringer, mut chance) = (node(relay), SeededRng::lane(13, 0));
+/// Somebody joins, from an address where nobody else is, and brings an envelope of noise of this length
+/// each time, for ever.
+async fn bring(target: &Target, length: usize, each: Duration) {
+    let way = Forward::tcp(Ipv4Addr::new(127, 13, 0, 1), socket(&target.tcp)).await;
+    let (mut bringer, mut chance) = (node(&way.at), SeededRng::lane(13, 0));
     let mut pace = interval(each);
     loop {
         tokio::select! {
             event = bringer.next() => Talk::default().take(&mut bringer, event),
             _ = pace.tick() => {
-                bringer.publish(envelope(&mut chance, length, 0).1);
+                if bringer.publish(envelope(&mut chance, length, 0).1) == PublishOutcome::Sent {
+                    target.brought.fetch_add(1, Ordering::Relaxed);
+                }
             }
         }
     }
@@ -385,7 +389,7 @@ fn control(entries: &[u8]) -> Vec<u8> {
 #[test]
 fn links_that_never_read() {
     besiege("50 links that never read", MINUTE, async |target| {
-        let bring = bring(&target.tcp, 60_000, Duration::from_millis(20));
+        let bring = bring(&target, 60_000, Duration::from_millis(20));
         tokio::join!(crowd(&target, 50, deaf), bring);
     });
 }
