@@ -16,6 +16,10 @@ use crate::engine::secret::opaque_debug;
 /// The next session finds the rest again.
 pub const MAX_QUEUED: usize = 8_192;
 
+/// Reading a cell takes as long as looking at so many envelopes, at most: each has some 15 places under
+/// it.
+const EACH_CELL: usize = 16;
+
 /// A session with one client.
 pub struct ServerSession {
     /// The set we compare by: one for all sessions that begin within a while. None once there is
@@ -30,6 +34,8 @@ pub struct ServerSession {
     expected: ExpectedRequest,
     rounds: u32,
     requests: u32,
+    /// What was looked at since it was asked for that.
+    looked_at: usize,
 }
 
 /// The next step of a session.
@@ -62,7 +68,7 @@ enum AfterQueue {
     Busy,
 }
 
-opaque_debug!(struct ServerSession { snapshot, cells, queue, next, expected, rounds, requests });
+opaque_debug!(struct ServerSession { snapshot, cells, queue, next, expected, rounds, requests, looked_at });
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ExpectedRequest {
@@ -79,17 +85,25 @@ impl ServerSession {
     /// # Errors
     /// Never; the type is the comparison's.
     pub fn begin(snapshot: Arc<Snapshot>) -> Result<Self, MalformedSyncMessage> {
-        let set = snapshot.set();
-        let next = if set.is_empty() { AfterQueue::Done } else { AfterQueue::Query(set.query()?) };
+        let next = match snapshot.set().is_empty() {
+            true => AfterQueue::Done,
+            false => AfterQueue::Query(snapshot.query()?),
+        };
         let (cells, queue, expected) = (Vec::new(), VecDeque::new(), ExpectedRequest::Nothing);
-        let snapshot = Some(snapshot);
-        Ok(Self { snapshot, cells, queue, next, expected, rounds: 0, requests: 1 })
+        let (snapshot, rounds, requests, looked_at) = (Some(snapshot), 0, 1, 0);
+        Ok(Self { snapshot, cells, queue, next, expected, rounds, requests, looked_at })
     }
 
     /// Whether it has something to compare with this set still.
     #[must_use]
     pub fn compares_with(&self, set: &Weak<Snapshot>) -> bool {
         self.snapshot.as_ref().is_some_and(|own| core::ptr::eq(Arc::as_ptr(own), set.as_ptr()))
+    }
+
+    /// How much the client has made us look at since this was called last: envelopes of our set, once or
+    /// twice each.
+    pub(super) const fn looked_at(&mut self) -> usize {
+        core::mem::replace(&mut self.looked_at, 0)
     }
 
     fn snapshot(&self) -> Result<&Snapshot, MalformedSyncMessage> {
@@ -104,6 +118,7 @@ impl ServerSession {
     pub fn answer(&mut self, answer: &[u8]) -> Result<(), MalformedSyncMessage> {
         self.request(&[ExpectedRequest::First, ExpectedRequest::Answer])?;
         self.cells = Vec::new();
+        self.looked_at += self.snapshot()?.set().looked_at(answer)?;
         let (lacking, next) = self.snapshot()?.set().lacking(answer)?;
         self.send(lacking, next.map_or(AfterQueue::Done, AfterQueue::Query));
         Ok(())
@@ -120,6 +135,7 @@ impl ServerSession {
         if self.cells.len() > sketch::most_cells(self.snapshot()?.set().len()) {
             return Err(MalformedSyncMessage);
         }
+        self.looked_at += self.cells.len() * EACH_CELL;
         match self.snapshot()?.lacking(&self.cells) {
             Some(lacking) => {
                 self.cells = Vec::new();
@@ -262,6 +278,25 @@ mod tests {
         session.sketch(cells).unwrap();
         assert_eq!(Arc::strong_count(&snapshot), 1);
         assert_eq!(run(&mut session), 10);
+    }
+
+    #[test]
+    fn what_an_answer_makes_us_look_at_is_counted_also_if_it_is_wrong() {
+        let snapshot = Arc::new(Snapshot::new(set(0..400), SketchSalt([9; 8])));
+        let looked_at = |answer: &[u8]| {
+            let mut session = ServerSession::begin(Arc::clone(&snapshot)).unwrap();
+            session.step(|_| Some(2_048));
+            _ = session.answer(answer).is_ok();
+            session.looked_at()
+        };
+        // The whole as one range, with a fingerprint that is wrong; and nothing at all.
+        let wrong = [&[0x61, 0, 0, 1][..], &[7; 16]].concat();
+        assert_eq!(looked_at(&wrong), 1 + 400);
+        assert_eq!(looked_at(&[0x61]), 0);
+        let own = snapshot.set().answer(&snapshot.query().unwrap()).unwrap();
+        assert!(looked_at(&own) < 2, "nobody pays for what is alike");
+        let none = set(0..0).answer(&snapshot.query().unwrap()).unwrap();
+        assert!((400..500).contains(&looked_at(&none)), "{}", looked_at(&none));
     }
 
     #[test]

@@ -109,6 +109,25 @@ impl EnvelopeSet {
         Ok((lacking.iter().map(named).collect(), next))
     }
 
+    /// How many envelopes of this set [`Self::lacking`] looks at for such an answer, once or twice each,
+    /// and ids and ranges of the answer.
+    ///
+    /// # Errors
+    /// [`MalformedSyncMessage`] for bytes that are no answer.
+    pub(super) fn looked_at(&self, answer: &[u8]) -> Result<usize, MalformedSyncMessage> {
+        let (mut looked_at, mut lower) = (0_usize, 0);
+        for range in (RangeReader { rest: answer, made: 0 }).ranges()? {
+            let from = lower;
+            lower = self.items.find_lower_bound(from, self.len(), &range.upper);
+            looked_at += 1 + match range.content {
+                RangeContent::Nothing => 0,
+                RangeContent::Fingerprint(_) => lower - from,
+                RangeContent::Listed(ids) => lower - from + ids.len(),
+            };
+        }
+        Ok(looked_at)
+    }
+
     /// All ids, in the order of making.
     pub fn ids(&self) -> impl Iterator<Item = EnvelopeId> {
         (0..self.len()).filter_map(|at| self.id(at))

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::malformed::MalformedSyncMessage;
 use super::set::EnvelopeSet;
 use super::sketch::{self, SketchCell, SketchHash, SketchSalt};
 use crate::engine::envelope::EnvelopeId;
@@ -11,6 +12,8 @@ use crate::engine::envelope::EnvelopeId;
 pub struct Snapshot {
     set: EnvelopeSet,
     salt: SketchSalt,
+    /// The first query, which is every client's: made once, for it looks at the whole set.
+    query: OnceLock<Vec<u8>>,
     sketch: OnceLock<Sketch>,
 }
 
@@ -25,7 +28,7 @@ impl Snapshot {
     /// A set under a salt that was drawn after everything in it had come.
     #[must_use]
     pub const fn new(set: EnvelopeSet, salt: SketchSalt) -> Self {
-        Self { set, salt, sketch: OnceLock::new() }
+        Self { set, salt, query: OnceLock::new(), sketch: OnceLock::new() }
     }
 
     /// The set.
@@ -44,6 +47,18 @@ impl Snapshot {
     #[must_use]
     pub fn count(&self) -> u32 {
         u32::try_from(self.set.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The first query.
+    ///
+    /// # Errors
+    /// Never; the type is the comparison's.
+    pub(super) fn query(&self) -> Result<Vec<u8>, MalformedSyncMessage> {
+        if let Some(query) = self.query.get() {
+            return Ok(query.clone());
+        }
+        let query = self.set.query()?;
+        Ok(self.query.get_or_init(|| query).clone())
     }
 
     /// The envelopes that a client with these cells lacks, in the order of making; `None` if the
@@ -80,7 +95,7 @@ impl Sketch {
 
 impl core::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { set, salt: _, sketch: _ } = self;
+        let Self { set, salt: _, query: _, sketch: _ } = self;
         f.debug_tuple("Snapshot").field(set).finish()
     }
 }
