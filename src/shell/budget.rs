@@ -103,7 +103,7 @@ impl NodeBudget {
         if let Some(free) = machine.memory.filter(|free| *free < needed)
             && self.places > DEFAULT_POOL.places as u64
         {
-            return Err(self.lacks_memory(needed, free));
+            return Err(self.lacks_memory(needed, free, machine.disk));
         }
         match (self.disk, machine.disk) {
             (Some(needed), Some(free)) if free < needed => Err(lacks_disk(needed, free)),
@@ -111,10 +111,12 @@ impl NodeBudget {
         }
     }
 
-    fn lacks_memory(&self, needed: u64, free: u64) -> Failure {
+    fn lacks_memory(&self, needed: u64, free: u64, disk: Option<u64>) -> Failure {
         let room = asked(self.places);
         let fits = free.saturating_sub(self.rest) / self.each.max(1);
-        let fits = sized(fits.clamp(PoolBounds::LEAST.places as u64, self.places));
+        let on_disk = disk.map_or(u64::MAX, |free| (mebibytes_on_disk(free) << 20) / PLACE as u64);
+        let fits = fits.min(on_disk).clamp(PoolBounds::LEAST.places as u64, self.places);
+        let fits = sized(fits);
         let (why, next) = match self.disk {
             None => (
                 format!("{room} of envelopes in memory take up to {}", size::words(needed)),
@@ -154,9 +156,14 @@ fn sized(places: u64) -> String {
     }
 }
 
-fn lacks_disk(needed: u64, free: u64) -> Failure {
+/// The MiB of an archive for which a disk with so much room is enough.
+const fn mebibytes_on_disk(free: u64) -> u64 {
     // What the file takes is in proportion to its size, nearly.
-    let fits = free.saturating_sub(archive::bytes_on_disk(0)) >> 20;
+    free.saturating_sub(archive::bytes_on_disk(0)) >> 20
+}
+
+fn lacks_disk(needed: u64, free: u64) -> Failure {
+    let fits = mebibytes_on_disk(free);
     let why = format!(
         "an archive of that size takes up to {}, and its disk has room for {}",
         size::words(needed),
@@ -248,6 +255,16 @@ mod tests {
             assert_eq!(sized(bytes).check(machine), Ok(()), "{bytes}");
             assert!(sized(bytes + (2 << 20)).check(machine).is_err(), "{bytes}");
         }
+    }
+
+    #[test]
+    fn what_is_advised_for_want_of_memory_fits_on_the_disk_as_well() {
+        let machine = MachineRoom { memory: Some(2 << 30), disk: Some(1 << 30) };
+        let bytes = 100 << 30;
+        let refused = budget(NodeRole::Relay, bytes, Some(bytes)).check(machine).unwrap_err();
+        let (_, advised) = refused.next.split_once("--archive ").unwrap();
+        let bytes = advised.trim_end_matches("MiB").parse::<u64>().unwrap() << 20;
+        assert_eq!(budget(NodeRole::Relay, bytes, Some(bytes)).check(machine), Ok(()));
     }
 
     #[test]

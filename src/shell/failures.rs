@@ -238,7 +238,7 @@ impl From<PassphraseError> for Failure {
 impl From<NetError> for Failure {
     fn from(error: NetError) -> Self {
         let why = error.to_string();
-        let safe = "nothing was sent; queued messages stay queued";
+        let safe = "nothing was sent, and what is stored here stays as it was";
         let next = "check --listen and --peer, then try again";
         Self::new(
             FailureCode::Network,

@@ -601,8 +601,8 @@ fn not_kept(why: &str, missed: u64) -> Failure {
     let safe = format!(
         "the relay still forwards, and has what it stored before; {missed} were not stored"
     );
-    let next =
-        "free some space or make the disk writable; it retries automatically, twice a minute";
+    let next = "free some space, make the disk writable, or give it a faster one; it retries \
+                automatically, twice a minute";
     Failure::new(FailureCode::NotArchived, FailureText { what, why, safe: &safe, next })
 }
 
