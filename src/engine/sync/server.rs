@@ -80,7 +80,7 @@ const MAX_KEYS: usize = 256;
 const LOOKED_AT_A_BYTE: usize = 10;
 
 /// What has one account: a network of addresses and, in it, what one person can have without
-/// effort. A transport key costs nothing, so none is kept for a key.
+/// effort. A transport key costs nothing, so a key has a part of its street's account alone.
 type Street = [u64; 2];
 
 /// All clients that catch up with us, and what they may cost.
@@ -603,11 +603,11 @@ mod tests {
         assert_eq!(take(&mut server, 1, Millis(30_000), usize::MAX), chunks / 2);
     }
 
-    #[test]
-    fn a_newcomer_finds_what_300_envelopes_need_beside_any_number_that_take_all_they_can() {
-        for hogs in [1, 2, 8, 64] {
-            let mut server = serving_each(1_200);
-            let mut newcomer = 1_000;
+    /// Whether newcomers find so many chunks, one after the other, beside each number of neighbours that
+    /// take all they can.
+    fn newcomers_find(most: usize, hogs: [u64; 4], serving: impl Fn() -> SyncServer) {
+        for hogs in hogs {
+            let (mut server, mut newcomer) = (serving(), 1_000);
             for second in 0..1_800 {
                 let now = Millis::from_secs(second);
                 for hog in 0..hogs {
@@ -616,28 +616,22 @@ mod tests {
                 // Until then those are newcomers themselves, and 64 want more than there is.
                 if second >= 300 && second % 10 == 0 {
                     newcomer += 1;
-                    assert_eq!(take(&mut server, newcomer, now, 3), 3, "{hogs} hogs, {second} s");
+                    let found = take(&mut server, newcomer, now, most);
+                    assert_eq!(found, most, "{hogs} hogs, {second} s");
                 }
             }
         }
     }
 
     #[test]
+    fn a_newcomer_finds_what_300_envelopes_need_beside_any_number_that_take_all_they_can() {
+        newcomers_find(3, [1, 2, 8, 64], || serving_each(1_200));
+    }
+
+    #[test]
     fn a_newcomer_finds_half_a_megabyte_also_beside_any_number_in_its_own_street() {
-        for hogs in [1, 2, 8, 63] {
-            let mut server = serving(&(0..1_200).map(|peer| (peer, 1, 1)).collect::<Vec<_>>());
-            let mut newcomer = 1_000;
-            for second in 0..1_800 {
-                let now = Millis::from_secs(second);
-                for hog in 0..hogs {
-                    take(&mut server, hog, now, usize::MAX);
-                }
-                if second >= 300 && second % 10 == 0 {
-                    newcomer += 1;
-                    assert_eq!(take(&mut server, newcomer, now, 2), 2, "{hogs} hogs, {second} s");
-                }
-            }
-        }
+        let one_street: Vec<_> = (0..1_200).map(|peer| (peer, 1, 1)).collect();
+        newcomers_find(2, [1, 2, 8, 63], || serving(&one_street));
     }
 
     #[test]
