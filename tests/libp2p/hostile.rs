@@ -261,6 +261,33 @@ async fn whoever_is_far_behind_leaves_the_mesh_and_keeps_its_link() {
 }
 
 #[tokio::test]
+async fn no_more_than_a_megabyte_waits_for_a_deaf_neighbour_however_fast_others_bring() {
+    const BROUGHT: u32 = 80;
+    const LONG: usize = 60_000;
+    let (mut hub, mut honest, mut deaf) = between(|at| Attacker::deaf(at, TOPIC)).await;
+    let (mut sent, mut passed, mut most) = (0, 0, 0);
+    in_time("all of it", async {
+        while passed < BROUGHT {
+            if sent < BROUGHT {
+                let bytes = envelope(&[&sent.to_be_bytes()[..], &[7; LONG]].concat());
+                assert_eq!(honest.publish(bytes), PublishOutcome::Sent);
+                sent += 1;
+            }
+            tokio::select! {
+                event = hub.next() => passed += u32::from(accept(&mut hub, event).is_some()),
+                event = honest.next() => drop(accept(&mut honest, event)),
+                () = deaf.parted() => panic!("parted with"),
+            }
+            most = most.max(hub.backlog(ATTACKER));
+        }
+    })
+    .await;
+    // One envelope beyond it, with what is around that.
+    let bound = (1 << 20) + LONG as u64 + 1_000;
+    assert!(most > 1 << 20 && most <= bound, "{most}");
+}
+
+#[tokio::test]
 async fn no_more_than_256_envelopes_wait_for_a_neighbour() {
     let (at, there) = (place(), place());
     let mut nets = [node(&at, &[&there]), node(&there, &[])];

@@ -9,15 +9,16 @@
 //! counted too much. Nothing else of any size is ever queued: what neighbours ask for (IWANT) is left
 //! out where it comes in ([`frame`](super::frame)).
 //!
-//! Whoever is [`BEHIND`] leaves the mesh until it has caught up, and keeps its link: others' flood
+//! Whoever is [`BEHIND`] is handed nothing more from that moment, leaves the mesh at gossipsub's next heartbeat
+//! until it has caught up, and keeps its link: others' flood
 //! must not cost a slow neighbour its connection. Whoever takes nothing at all is parted with by
 //! the rule of its streams ([`muxer`](super::muxer)).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// More bytes than this wait for a neighbour: it leaves the mesh. Half a minute of the default line.
+/// More bytes than this wait for a neighbour: nothing is added to them, and it leaves the mesh. Half a minute of the default line.
 /// A guess.
-pub(super) const BEHIND: u64 = 1 << 20;
+const BEHIND: u64 = 1 << 20;
 
 /// No more than this waits: it may come back. What a stream holds anyway ([`super::muxer::WINDOW`]).
 pub(super) const CAUGHT_UP: u64 = 256 << 10;
@@ -47,6 +48,11 @@ impl Ledger {
     /// The queue was empty at some moment after so much was handed.
     pub(super) fn settle(&self, handed: u64) {
         self.settled.fetch_max(handed, Ordering::AcqRel);
+    }
+
+    /// Whether more waits than a neighbour in the mesh may have wait.
+    pub(super) fn is_behind(&self) -> bool {
+        self.backlog() > BEHIND
     }
 
     /// The bytes that wait, at most.

@@ -263,6 +263,16 @@ pub(super) fn alone(said: &Said<'_>) -> Vec<u8> {
     frame
 }
 
+/// A frame that says that its sender wants no copy of a message (IDONTWANT).
+pub(super) fn unwanted(id: &[u8]) -> Vec<u8> {
+    // The id, in the list, in the control data.
+    [1, 5, 3].into_iter().fold(id.to_vec(), |inner, number| {
+        let mut outer = Vec::with_capacity(inner.len() + 4);
+        put(&mut outer, number, &inner);
+        outer
+    })
+}
+
 /// Writes a field of bytes.
 fn put(into: &mut Vec<u8>, number: u32, value: &[u8]) {
     put_number(into, u64::from(number << 3 | 2));

@@ -15,7 +15,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use asynchronous_codec::Decoder;
 use bytes::{Buf as _, BytesMut};
@@ -63,6 +63,26 @@ pub(super) type FromHandler = THandlerOutEvent<Gossipsub>;
 /// Decodes a frame, given without its length.
 type Decode = Box<dyn FnMut(&[u8]) -> Option<FromHandler> + Send>;
 
+/// Gossipsub's decoder of what a neighbour writes, in the hands of its connection, and of the one task:
+/// so that can tell gossipsub what only the neighbour could otherwise.
+#[derive(Clone, Default)]
+pub(super) struct FrameDecoder(Arc<Mutex<Option<Decode>>>);
+
+opaque_debug!(struct FrameDecoder(_));
+
+impl FrameDecoder {
+    /// Decodes by this from now on.
+    fn set(&self, decode: Decode) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(decode);
+    }
+
+    /// Decodes a frame, given without its length. None for what is none, and before the neighbour opened
+    /// a stream.
+    pub(super) fn decode(&self, frame: &[u8]) -> Option<FromHandler> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut()?(frame)
+    }
+}
+
 /// What a connection tells.
 pub(super) enum FromLink {
     /// For gossipsub, as it is; holds no message.
@@ -109,6 +129,7 @@ pub(super) struct GossipLink {
     told: VecDeque<FromLink>,
     work: WorkBudget,
     ledger: Arc<Ledger>,
+    decoder: FrameDecoder,
     outbound: Outbound,
     /// The neighbour is to be parted with: nothing more is read.
     is_over: bool,
@@ -127,7 +148,7 @@ struct Inbound {
     stream: Stream,
     /// What has come of the next frames: less than one of the longest, and one read.
     came: BytesMut,
-    decode: Decode,
+    decoder: FrameDecoder,
     /// The frame under way.
     current: Option<Current>,
 }
@@ -153,8 +174,14 @@ enum Outcome {
 }
 
 impl GossipLink {
-    /// Puts gossipsub's handler of a connection behind the look of this inspector.
-    pub(super) fn new(inner: Inner, inspector: Arc<Inspector>, ledger: Arc<Ledger>) -> Self {
+    /// Puts gossipsub's handler of a connection behind the look of this inspector. The ledger and the
+    /// decoder are those of the neighbour, whatever number of connections it has.
+    pub(super) fn new(
+        inner: Inner,
+        inspector: Arc<Inspector>,
+        ledger: Arc<Ledger>,
+        decoder: FrameDecoder,
+    ) -> Self {
         Self {
             inner,
             inspector,
@@ -163,6 +190,7 @@ impl GossipLink {
             told: VecDeque::new(),
             work: WorkBudget::new(Instant::now()),
             ledger,
+            decoder,
             outbound: Outbound::default(),
             is_over: false,
         }
@@ -170,7 +198,9 @@ impl GossipLink {
 
     /// Takes a stream that the neighbour opened, in the place of an earlier one.
     fn take(&mut self, stream: Stream, came: BytesMut, decode: Decode) {
-        self.inbound = Some(Inbound { stream, came, decode, current: None });
+        self.decoder.set(decode);
+        let decoder = self.decoder.clone();
+        self.inbound = Some(Inbound { stream, came, decoder, current: None });
     }
 
     /// Lets gossipsub write, and settles what was handed to the neighbour when nothing of it waits.
@@ -243,7 +273,7 @@ impl GossipLink {
         if rest.is_empty() {
             return passing_on.map_or(Outcome::Turn, Outcome::Told);
         }
-        match (inbound.decode)(&rest) {
+        match inbound.decoder.decode(&rest) {
             Some(event) => {
                 self.told.extend(passing_on);
                 Outcome::Told(FromLink::Protocol(event))
@@ -298,7 +328,7 @@ impl Inbound {
             if said.is_anonymous {
                 match inspector.look(said.topic, said.data) {
                     Look::Admitted(id) => {
-                        let event = (self.decode)(&frame::alone(&said)).ok_or(Breach)?;
+                        let event = self.decoder.decode(&frame::alone(&said)).ok_or(Breach)?;
                         let size = said.data.len();
                         return Ok(Outcome::Told(FromLink::Envelope { event, id, size }));
                     }

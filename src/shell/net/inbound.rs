@@ -42,9 +42,9 @@ use crate::engine::envelope::{self, EnvelopeId, Floor, ValidationError};
 use crate::engine::secret::opaque_debug;
 
 use super::admissions::{Admissions, MOST};
-use super::backlog::{BEHIND, CAUGHT_UP, Ledger};
-use super::frame::PassingOn;
-use super::gossip_link::{FromLink, GossipLink};
+use super::backlog::{CAUGHT_UP, Ledger};
+use super::frame::{self, PassingOn};
+use super::gossip_link::{FrameDecoder, FromLink, GossipLink};
 
 /// Gossipsub that takes part in our two topics alone, and refuses what every node refuses.
 pub(super) type Gossipsub = gossipsub::Behaviour<InboundCheck, WhitelistSubscriptionFilter>;
@@ -61,6 +61,8 @@ pub(super) struct CheckedGossip {
     admissions: Admissions,
     /// What waits for each neighbour, for as long as it has a connection.
     ledgers: BTreeMap<PeerId, Arc<Ledger>>,
+    /// The decoder of each of them, and one of its connections.
+    decoders: BTreeMap<PeerId, (ConnectionId, FrameDecoder)>,
     /// Those of them that are too far behind for the mesh.
     behind: BTreeSet<PeerId>,
     /// Neighbours that gossip cannot reach any more, not reported yet.
@@ -113,6 +115,7 @@ impl CheckedGossip {
             off_time: OffTime::default(),
             admissions: Admissions::new(MOST),
             ledgers: BTreeMap::new(),
+            decoders: BTreeMap::new(),
             behind: BTreeSet::new(),
             dead: Vec::new(),
             passing_on: BTreeMap::new(),
@@ -120,7 +123,7 @@ impl CheckedGossip {
     }
 
     /// Gives an envelope of ours to those that others' are passed on to, the mesh: to all neighbours
-    /// in the flood but those that are too far behind.
+    /// in the flood but those that are too far behind, in the mesh still or not.
     ///
     /// Gossipsub would add these, and they would get nothing from us but what is our own. With no mesh
     /// at all it still does: whatever this node sends is its own then, and whoever it may send it to
@@ -130,9 +133,10 @@ impl CheckedGossip {
     /// Gossipsub's.
     pub(super) fn publish_envelope(&mut self, bytes: Vec<u8>) -> Result<(), PublishError> {
         let topic = self.inspector.flood.clone();
-        let mesh: BTreeSet<PeerId> = self.gossip.mesh_peers(&topic).copied().collect();
+        let mut served = self.mesh();
+        served.retain(|peer| !self.is_behind(*peer));
         for (peer, ledger) in &self.ledgers {
-            if mesh.is_empty() || mesh.contains(peer) {
+            if served.is_empty() || served.contains(peer) {
                 ledger.hand(bytes.len());
             } else {
                 // There is no other way to say who is left out. It lasts for this one call.
@@ -159,8 +163,9 @@ impl CheckedGossip {
         if matches!(verdict, MessageAcceptance::Accept) {
             let size = self.admissions.size(&id).unwrap_or_default();
             let size = usize::try_from(size).unwrap_or(usize::MAX);
-            for peer in self.gossip.mesh_peers(&self.inspector.flood) {
-                if let Some(ledger) = self.ledgers.get(peer) {
+            for other in self.mesh() {
+                let is_left_out = self.is_behind(other) && self.leave_out(other, &id);
+                if let Some(ledger) = self.ledgers.get(&other).filter(|_| !is_left_out) {
                     ledger.hand(size);
                 }
             }
@@ -169,14 +174,37 @@ impl CheckedGossip {
         self.gossip.report_message_validation_result(&MessageId::new(&id.0), peer, verdict)
     }
 
+    fn mesh(&self) -> BTreeSet<PeerId> {
+        self.gossip.mesh_peers(&self.inspector.flood).copied().collect()
+    }
+
+    /// Whether a neighbour is too far behind. Then it is so until it has left the mesh, which it is told:
+    /// it has missed something, and catches up.
+    fn is_behind(&mut self, peer: PeerId) -> bool {
+        if self.ledgers.get(&peer).is_some_and(|ledger| ledger.is_behind()) {
+            self.behind.insert(peer);
+        }
+        self.behind.contains(&peer)
+    }
+
+    /// Has gossipsub not pass an envelope on to a neighbour, as if that had said that it wants no copy.
+    /// For it leaves the mesh at a heartbeat, and until then as much would be queued for it as others
+    /// bring in a second. Returns whether it is left out: not before it has opened a stream.
+    fn leave_out(&mut self, peer: PeerId, id: &EnvelopeId) -> bool {
+        let Some((connection, decoder)) = self.decoders.get(&peer) else { return false };
+        let Some(event) = decoder.decode(&frame::unwanted(&id.0)) else { return false };
+        self.gossip.on_connection_handler_event(peer, *connection, event);
+        true
+    }
+
     /// Has whoever is far behind leave the mesh at gossipsub's next heartbeat, and lets whoever has
     /// caught up come back.
     pub(super) fn weigh(&mut self) {
+        let mesh = self.mesh();
         for (peer, ledger) in &self.ledgers {
-            let backlog = ledger.backlog();
-            if backlog > BEHIND {
+            if ledger.is_behind() {
                 self.behind.insert(*peer);
-            } else if backlog <= CAUGHT_UP {
+            } else if ledger.backlog() <= CAUGHT_UP && !mesh.contains(peer) {
                 self.behind.remove(peer);
             }
         }
@@ -198,15 +226,24 @@ impl CheckedGossip {
         self.gossip.mesh_peers(&self.inspector.flood).any(|of_mesh| of_mesh == peer)
     }
 
+    /// The bytes that wait for a neighbour, at most.
+    #[cfg(feature = "inside")]
+    pub(super) fn backlog(&self, peer: &PeerId) -> u64 {
+        self.ledgers.get(peer).map_or(0, |ledger| ledger.backlog())
+    }
+
     /// How many envelopes there are whose further carriers are remembered.
     #[cfg(feature = "inside")]
     pub(super) fn unsettled(&self) -> usize {
         self.admissions.unsettled()
     }
 
-    fn link(&mut self, peer: PeerId, inner: THandler<Gossipsub>) -> GossipLink {
+    fn link(&mut self, whose: (PeerId, ConnectionId), inner: THandler<Gossipsub>) -> GossipLink {
+        let (peer, connection) = whose;
         let ledger = Arc::clone(self.ledgers.entry(peer).or_default());
-        GossipLink::new(inner, Arc::clone(&self.inspector), ledger)
+        let fresh = || (connection, FrameDecoder::default());
+        let decoder = self.decoders.entry(peer).or_insert_with(fresh).1.clone();
+        GossipLink::new(inner, Arc::clone(&self.inspector), ledger, decoder)
     }
 
     /// What came at the wrong time since this was asked last.
@@ -284,7 +321,7 @@ impl NetworkBehaviour for CheckedGossip {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         let inner =
             self.gossip.handle_established_inbound_connection(connection, peer, local, remote)?;
-        Ok(self.link(peer, inner))
+        Ok(self.link((peer, connection), inner))
     }
 
     fn handle_pending_outbound_connection(
@@ -308,7 +345,7 @@ impl NetworkBehaviour for CheckedGossip {
         let inner = self
             .gossip
             .handle_established_outbound_connection(connection, peer, address, role, port)?;
-        Ok(self.link(peer, inner))
+        Ok(self.link((peer, connection), inner))
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "libp2p's enum, open to new variants")]
@@ -322,6 +359,7 @@ impl NetworkBehaviour for CheckedGossip {
             FromSwarm::ConnectionClosed(event) => {
                 if event.remaining_established == 0 {
                     self.ledgers.remove(&event.peer_id);
+                    self.decoders.remove(&event.peer_id);
                     self.behind.remove(&event.peer_id);
                 }
                 let endpoint = &nowhere(event.endpoint);

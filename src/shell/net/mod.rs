@@ -379,6 +379,14 @@ impl Net {
         self.peers.named(peer).is_some_and(mesh)
     }
 
+    /// The bytes that wait for a neighbour, at most.
+    #[cfg(feature = "inside")]
+    #[must_use]
+    pub fn backlog(&self, peer: NeighbourId) -> u64 {
+        let backlog = |peer| self.swarm.behaviour().gossip.backlog(&peer);
+        self.peers.named(peer).map_or(0, backlog)
+    }
+
     /// How many envelopes there are for which whoever brings a copy is remembered: those without a
     /// verdict.
     #[cfg(feature = "inside")]
