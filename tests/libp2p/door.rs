@@ -6,7 +6,7 @@ use core::pin::pin;
 use core::time::Duration;
 
 use futures::future::{join_all, select_all};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use undertone::engine::node::input::Input;
@@ -95,6 +95,28 @@ pub(crate) async fn counts(net: &mut Net, peers: usize) {
 async fn end(mut silent: TcpStream) {
     // Its end, or that it was cut off: both are an end.
     silent.read_to_end(&mut Vec::new()).await.ok();
+}
+
+#[tokio::test]
+async fn whoever_asks_for_protocols_without_end_is_cut_off_after_some_kilobytes() {
+    let mut settings = internet();
+    // No time that is over helps.
+    settings.pace.handshake_in = 2 * DEADLINE;
+    let (mut net, tcp, _) = listening(settings).await;
+    let talk = async {
+        let stream = TcpStream::connect(socket(&tcp)).await.expect("a connection");
+        let (mut read, mut write) = stream.into_split();
+        let ask = async {
+            write.write_all(b"\x13/multistream/1.0.0\n").await.ok();
+            while write.write_all(&b"\x03/x\n".repeat(100)).await.is_ok() {}
+        };
+        let mut heard = Vec::new();
+        drop(tokio::join!(ask, read.read_to_end(&mut heard)));
+        heard.len()
+    };
+    let answered = beside(&mut net, "the end of the link", talk).await;
+    // A line that is asked for has four bytes, and so has what answers it.
+    assert!(answered <= 5 << 10, "{answered}");
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use libp2p::{
 
 use super::NetError;
 use super::address_range::RangeNumbers;
+use super::door::BoundedSocket;
 use super::muxer::{Metered, Patience, Yamux};
 use super::quic::QuicTransport;
 use super::settings::{NetSettings, Transport};
@@ -61,6 +62,7 @@ pub(super) fn build_transport(
 fn internet(key: &identity::Keypair, ranges: RangeNumbers) -> Result<BoxedTransport, NetError> {
     // Nagle's algorithm would hold small frames back for an acknowledgement.
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .map(|socket, _| BoundedSocket(socket))
         .upgrade(Version::V1)
         .authenticate(noise(key)?)
         .multiplex(YAMUX)

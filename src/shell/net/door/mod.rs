@@ -13,9 +13,11 @@
 //!
 //! Those that we dialled never give way to somebody who came.
 
+mod allowance;
 mod room;
 mod transport;
 
+pub(super) use allowance::BoundedSocket;
 pub(super) use transport::DoorTransport;
 
 use core::task::{Context, Poll};

@@ -23,6 +23,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use crate::engine::shares::{Arrival, Placing, Shares};
 
 use super::LinkKind;
+use super::allowance::Allowance;
 use crate::shell::net::address_range::{PATH, RangeNumbers};
 use crate::shell::net::settings::{NetLimits, NetTiming};
 use crate::shell::net::transport::BoxedTransport;
@@ -155,7 +156,8 @@ impl Gate {
         }
         drop(waiting);
         let place = Some(WaitingPlace { gate: Arc::clone(self), kind, number });
-        HalfOpen { upgrade, lost, late: Box::pin(sleep(time)), place }
+        let (late, allowance) = (Box::pin(sleep(time)), Allowance::default());
+        HalfOpen { upgrade, allowance, lost, late, place }
     }
 
     fn room(&self) -> MutexGuard<'_, WaitingRoom> {
@@ -185,6 +187,7 @@ impl Drop for WaitingPlace {
 /// place. What ends unfinished closes its socket.
 pub(in crate::shell::net) struct HalfOpen {
     upgrade: Upgrade,
+    allowance: Allowance,
     lost: oneshot::Receiver<()>,
     late: Pin<Box<Sleep>>,
     /// Given back as soon as it stands: the swarm may keep this a while longer.
@@ -195,14 +198,18 @@ impl Future for HalfOpen {
     type Output = io::Result<Link>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<Link>> {
-        let ended = if let Poll::Ready(done) = self.upgrade.as_mut().poll(context) {
-            done
-        } else if self.lost.poll_unpin(context).is_ready() {
+        // Before what sets it up: a peer that always has more to say would use up what Tokio lets one
+        // task do at a time, and neither of these would ever be seen to be due.
+        let ended = if self.lost.poll_unpin(context).is_ready() {
             Err(io::ErrorKind::ConnectionAborted.into())
         } else if self.late.as_mut().poll(context).is_ready() {
             Err(io::ErrorKind::TimedOut.into())
         } else {
-            return Poll::Pending;
+            let Self { upgrade, allowance, .. } = &mut *self;
+            let Poll::Ready(done) = allowance.bounds(|| upgrade.as_mut().poll(context)) else {
+                return Poll::Pending;
+            };
+            done
         };
         self.place = None;
         Poll::Ready(ended)
@@ -268,6 +275,21 @@ mod tests {
         assert!(is_open(&mut tcp));
         assert_eq!(taken(&gate), 3);
         drop(quic);
+    }
+
+    #[tokio::test]
+    async fn a_link_that_always_has_more_to_say_ends_when_its_time_is_up() {
+        let gate = gate(2);
+        let (nowhere, time) = (Multiaddr::empty(), Duration::from_millis(1));
+        // Uses up all that Tokio lets a task do, each time.
+        let babbling = core::future::poll_fn(|context| {
+            while Box::pin(tokio::task::consume_budget()).as_mut().poll(context).is_ready() {}
+            context.waker().wake_by_ref();
+            Poll::Pending
+        });
+        let link = gate.enter(LinkKind::Stream, &nowhere, Box::pin(babbling), time);
+        let error = link.await.expect_err("no link");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]
