@@ -169,11 +169,13 @@ fn advice(chat: ContactChat<'_>, width: usize, theme: Theme) -> Vec<Line<'static
             "No messages yet. Write one; Enter sends it. The mark to the left of your message \
              shows its state; F1 explains the marks."
         }
-        SessionStatus::OfferQueued
-        | SessionStatus::OfferSent
-        | SessionStatus::AwaitingConfirmation => {
-            "The session is being set up. You can already write: your messages wait until it is \
-             ready."
+        SessionStatus::OfferQueued | SessionStatus::OfferSent => {
+            "The session is being set up. You can already write: what you write goes along with \
+             your request, and could be read by whoever steals their key one day. What you write \
+             once the session is ready could not."
+        }
+        SessionStatus::AwaitingConfirmation => {
+            "The session is being set up. You can already write; Enter sends it."
         }
         SessionStatus::None => "There is no session. What you write waits until there is one.",
         SessionStatus::Blocked => "This contact is blocked. /unblock unblocks them.",
