@@ -116,7 +116,7 @@ async fn whoever_asks_for_protocols_without_end_is_cut_off_after_some_kilobytes(
     };
     let answered = beside(&mut net, "the end of the link", talk).await;
     // A line that is asked for has four bytes, and so has what answers it.
-    assert!(answered <= 5 << 10, "{answered}");
+    assert!(answered <= 2 << 10, "{answered}");
 }
 
 #[tokio::test]

@@ -7,8 +7,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{interval, sleep};
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::{Draft, Floor, Lifetime, Topic, WorkNonce, work};
 use undertone::engine::id::{OutgoingId, SyncRequestId};
@@ -37,6 +39,23 @@ fn readers_that_stop() {
         };
         let bring = bring(&target, 60_000, Duration::from_millis(20));
         tokio::join!(crowd(&target, 50, tires), bring);
+    });
+}
+
+/// Links that ask for protocols without end before anybody has shown a key. Nothing of it is read again.
+#[test]
+fn protocols_without_end() {
+    besiege("120 links that ask for protocols without end", MINUTE, async |target| {
+        let ask = |target: Target| async move {
+            let Ok(mut link) = TcpStream::connect(socket(&target.tcp)).await else { return };
+            let mut pace = interval(Duration::from_millis(100));
+            let mut said = link.write_all(b"\x13/multistream/1.0.0\n").await;
+            while said.is_ok() {
+                pace.tick().await;
+                said = link.write_all(&b"\x03/x\n".repeat(250)).await;
+            }
+        };
+        crowd(&target, 120, ask).await;
     });
 }
 
