@@ -78,7 +78,7 @@ impl FrameDecoder {
 
     /// Decodes a frame, given without its length. None for what is none, and before the neighbour opened
     /// a stream.
-    pub(super) fn decode(&self, frame: &[u8]) -> Option<FromHandler> {
+    pub(super) fn event_of(&self, frame: &[u8]) -> Option<FromHandler> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut()?(frame)
     }
 }
@@ -273,7 +273,7 @@ impl GossipLink {
         if rest.is_empty() {
             return passing_on.map_or(Outcome::Turn, Outcome::Told);
         }
-        match inbound.decoder.decode(&rest) {
+        match inbound.decoder.event_of(&rest) {
             Some(event) => {
                 self.told.extend(passing_on);
                 Outcome::Told(FromLink::Protocol(event))
@@ -328,7 +328,7 @@ impl Inbound {
             if said.is_anonymous {
                 match inspector.look(said.topic, said.data) {
                     Look::Admitted(id) => {
-                        let event = self.decoder.decode(&frame::alone(&said)).ok_or(Breach)?;
+                        let event = self.decoder.event_of(&frame::alone(&said)).ok_or(Breach)?;
                         let size = said.data.len();
                         return Ok(Outcome::Told(FromLink::Envelope { event, id, size }));
                     }
@@ -498,6 +498,8 @@ mod tests {
     fn debug_of_what_a_connection_tells_shows_its_kind_alone() {
         let told = FromLink::Left { refused: 3, off_time: OffTime::default() };
         assert_eq!(format!("{told:?}"), "FromLink::Left");
+        assert_eq!(format!("{:?}", FrameDecoder::default()), "FrameDecoder");
+        assert!(FrameDecoder::default().event_of(&frame::unwanted(&[7])).is_none());
     }
 
     #[tokio::test]

@@ -192,7 +192,7 @@ impl CheckedGossip {
     /// bring in a second. Returns whether it is left out: not before it has opened a stream.
     fn leave_out(&mut self, peer: PeerId, id: &EnvelopeId) -> bool {
         let Some((connection, decoder)) = self.decoders.get(&peer) else { return false };
-        let Some(event) = decoder.decode(&frame::unwanted(&id.0)) else { return false };
+        let Some(event) = decoder.event_of(&frame::unwanted(&id.0)) else { return false };
         self.gossip.on_connection_handler_event(peer, *connection, event);
         true
     }
