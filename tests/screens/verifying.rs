@@ -11,7 +11,6 @@ use undertone::engine::record::{HoldReason, Trust, VerificationMethod};
 use undertone::shell::api::Event;
 use undertone::shell::api::calls::{AnyReply, Comparison};
 use undertone::shell::ui::Glyphs;
-use undertone::shell::ui::model::EnterMode;
 
 use crate::support::{MIRA, NOW, Stage, contact, key, options};
 
@@ -150,9 +149,6 @@ fn what_was_sent_may_be_words_or_digits() {
     stage.press(KeyCode::F(9));
     stage.paste("walnut  saddle\tharvest\n");
     assert_snapshot!("sent_80x24", stage.see(80, 24));
-    stage.model.set_enter(EnterMode::Held);
-    assert!(stage.ask(KeyCode::Enter).is_none(), "the paste pressed it");
-    stage.model.set_enter(EnterMode::Sends);
     let asked = stage.ask(KeyCode::Enter).expect("the node is asked");
     assert_eq!(asked, call(r#"["walnut","saddle","harvest"]"#, "null"));
 }

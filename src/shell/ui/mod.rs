@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crossterm::event::{Event as TerminalEvent, EventStream, KeyEventKind};
 use futures::StreamExt;
-use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 #[cfg(feature = "inside")]
 pub use keys::ScrollAction;
@@ -36,7 +36,7 @@ pub use view::unlock::view as unlock_view;
 use crate::shell::api::Delivery;
 use crate::shell::client::Client;
 use exchange::{CallQueue, EventSource, Heard};
-use model::{ClockChange, EnterMode, Model, NodeHost, QuitReason, UiEffect};
+use model::{ClockChange, Model, NodeHost, QuitReason, UiEffect};
 use terminal::UiSignal;
 use view::{ViewState, view};
 
@@ -45,17 +45,6 @@ const FRAME: Duration = Duration::from_millis(33);
 
 /// The time between two looks at clocks and waits.
 const SECOND: Duration = Duration::from_secs(1);
-
-/// For so long after a paste, Enter starts a line. Measured: what a broken paste types
-/// comes within microseconds.
-const AFTER_PASTE: Duration = Duration::from_millis(150);
-
-/// Keys closer together than this were not typed by hands. Measured: 3 to 50 us in a
-/// paste, 60 ms and more by hand.
-const BETWEEN_KEYS: Duration = Duration::from_millis(5);
-
-/// Keys without a pause from which on they are a paste in disguise. A guess.
-const BURST: usize = 3;
 
 /// The time that the node has for the last calls. A guess: longer than the next node takes to start,
 /// if this one stops just then.
@@ -82,7 +71,6 @@ pub async fn run(
         state: ViewState::default(),
         calls: CallQueue::of(client),
         source: EventSource::of(client),
-        pace: KeyPace::new(),
         redraw: Redraw::Needed,
     };
     let mut keys = EventStream::new();
@@ -96,7 +84,6 @@ pub async fn run(
             told = screen.signals.next() => ui.on_signal(screen, told)?,
             _ = frames.tick(), if ui.redraw == Redraw::Needed => ui.draw(screen)?,
             key = keys.next() => ui.key(screen, key)?,
-            () = ui.pace.settled() => { ui.pace.settle(); None }
             (id, reply) = ui.calls.next() => {
                 ui.redraw = Redraw::Needed;
                 let effects = ui.model.on_answer(id, reply);
@@ -139,7 +126,6 @@ struct UiLoop {
     state: ViewState,
     calls: CallQueue,
     source: EventSource,
-    pace: KeyPace,
     redraw: Redraw,
 }
 
@@ -207,16 +193,10 @@ impl UiLoop {
         self.model.tick((self.model.options.clock)());
         let effects = match event? {
             // Some terminals report the release of a key as well; it would type the letter twice.
-            TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {
-                self.pace.key();
-                self.model.set_enter(self.pace.enter());
-                self.model.on_key(key)
-            }
-            // As one event, because bracketed paste is on: no letter of it is a key.
-            TerminalEvent::Paste(text) => {
-                self.pace.paste();
-                self.model.paste(&text)
-            }
+            TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => self.model.on_key(key),
+            // As one event, because bracketed paste is on: no letter of it is a key. Nothing else is
+            // a paste: over a slow line, what hands type arrives in one piece too.
+            TerminalEvent::Paste(text) => self.model.paste(&text),
             TerminalEvent::Resize(_, _) => Vec::new(),
             TerminalEvent::Key(_)
             | TerminalEvent::Mouse(_)
@@ -252,61 +232,6 @@ impl UiLoop {
             }
         }
         Ok(exit)
-    }
-}
-
-/// The pace of keys, which shows whether an Enter may have been pressed by a paste.
-struct KeyPace {
-    run: usize,
-    quiet: Pin<Box<Sleep>>,
-    state: InputLull,
-}
-
-/// Whether the keys have rested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum InputLull {
-    Yes,
-    AfterKey,
-    AfterPaste,
-}
-
-impl KeyPace {
-    fn new() -> Self {
-        Self { run: 0, quiet: Box::pin(sleep(Duration::ZERO)), state: InputLull::Yes }
-    }
-
-    fn key(&mut self) {
-        self.run = if self.state == InputLull::Yes { 1 } else { self.run + 1 };
-        // Keys do not shorten the time after a paste: they may be the rest of it, if the pasted
-        // text contained the sequence by which a terminal ends a paste.
-        if self.state != InputLull::AfterPaste {
-            self.state = InputLull::AfterKey;
-            self.quiet.set(sleep(BETWEEN_KEYS));
-        }
-    }
-
-    fn paste(&mut self) {
-        self.state = InputLull::AfterPaste;
-        self.quiet.set(sleep(AFTER_PASTE));
-    }
-
-    fn enter(&self) -> EnterMode {
-        // A copied page that brings its own Enter would otherwise send in a person's name.
-        let held = self.state == InputLull::AfterPaste || self.run >= BURST;
-        if held { EnterMode::Held } else { EnterMode::Sends }
-    }
-
-    /// Waits until the keys have rested; for ever if they have.
-    async fn settled(&mut self) {
-        match self.state {
-            InputLull::Yes => std::future::pending().await,
-            InputLull::AfterKey | InputLull::AfterPaste => self.quiet.as_mut().await,
-        }
-    }
-
-    fn settle(&mut self) {
-        self.state = InputLull::Yes;
-        self.run = 0;
     }
 }
 
@@ -382,35 +307,5 @@ fn unlock_key(model: &mut UnlockModel, event: TerminalEvent) -> UnlockStep {
         | TerminalEvent::FocusGained
         | TerminalEvent::FocusLost
         | TerminalEvent::Resize(_, _) => UnlockStep::Draw,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn keys_faster_than_hands_hold_the_enter_until_they_rest() {
-        let mut pace = KeyPace::new();
-        pace.key();
-        assert_eq!(pace.enter(), EnterMode::Sends);
-        pace.key();
-        assert_eq!(pace.enter(), EnterMode::Sends);
-        pace.key();
-        assert_eq!(pace.enter(), EnterMode::Held);
-        pace.settle();
-        pace.key();
-        assert_eq!(pace.enter(), EnterMode::Sends);
-    }
-
-    #[tokio::test]
-    async fn a_paste_holds_the_enter_that_may_have_come_with_it() {
-        let mut pace = KeyPace::new();
-        pace.paste();
-        pace.key();
-        assert_eq!(pace.enter(), EnterMode::Held);
-        pace.settle();
-        pace.key();
-        assert_eq!(pace.enter(), EnterMode::Sends);
     }
 }

@@ -3,7 +3,7 @@
 use super::super::composer::{CaretMove, Composer, ComposerFull};
 use super::super::keys::{BrowseAction, KeyContext, ScrollAction, WriteAction};
 use super::super::slash;
-use super::{Chat, EnterMode, Model, Overlay, PendingCall, UiEffect, prompt, slash_actions};
+use super::{Chat, Model, Overlay, PendingCall, UiEffect, prompt, slash_actions};
 use crate::shell::api::calls::{Call as _, MessageSend};
 
 /// A paste of more lines says what it is and waits: about a screenful.
@@ -67,14 +67,6 @@ pub(super) fn edit(
 pub(super) fn press(model: &mut Model, key: WriteAction, effects: &mut Vec<UiEffect>) {
     match key {
         WriteAction::Send => enter(model, effects),
-        // The text and its Enter may come from a page that ends the paste by itself: nothing is
-        // asked of the node, and nothing accepted, by an Enter of a paste.
-        WriteAction::Submit
-            if model.enter_mode == EnterMode::Held && prompt::is_consequential(model) =>
-        {
-            model
-                .say_hint("the paste contained an Enter; nothing was done. Press Enter to confirm");
-        }
         WriteAction::Submit => prompt::submit(model, effects),
         WriteAction::Complete => {
             let Some(field) = model.field() else { return };
@@ -120,14 +112,8 @@ fn stop_browsing(model: &mut Model) {
     }
 }
 
-/// Enter in the composer: say it, do it, or hold it.
+/// Enter in the composer: say it, or do it.
 fn enter(model: &mut Model, effects: &mut Vec<UiEffect>) {
-    // The Enter may be from the pasted text. As a new line it does no harm.
-    if model.enter_mode == EnterMode::Held {
-        edit(model, Composer::newline);
-        model.say_hint("the paste contained an Enter; nothing was sent");
-        return;
-    }
     let written = model.field().map(|field| field.text().to_owned()).unwrap_or_default();
     if written.trim().is_empty() {
         return;

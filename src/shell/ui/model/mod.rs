@@ -83,7 +83,6 @@ pub struct Model {
     pub(super) qr_polarity: QrPolarity,
     pending: PendingCalls,
     seek: Option<HistorySeek>,
-    enter_mode: EnterMode,
     quit_mode: QuitMode,
     /// When Ctrl+C was pressed the last time.
     interrupted: Option<UnixSeconds>,
@@ -91,7 +90,7 @@ pub struct Model {
 
 opaque_debug!(struct Model {
     options, directory, navigation, node, status, welcome, scratch, qr_polarity, pending, seek,
-    enter_mode, quit_mode, interrupted,
+    quit_mode, interrupted,
 });
 
 /// An act outside the model.
@@ -144,15 +143,6 @@ pub enum ScrollPosition {
     Whole,
 }
 
-/// The meaning of Enter in the composer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EnterMode {
-    /// It sends.
-    Sends,
-    /// It starts a line: it may come from a paste, or from keys faster than hands.
-    Held,
-}
-
 /// Whether the newest message is in view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FollowNewest {
@@ -185,7 +175,6 @@ impl Model {
             qr_polarity: QrPolarity::Dark,
             pending: PendingCalls::new(),
             seek: None,
-            enter_mode: EnterMode::Sends,
             quit_mode: QuitMode::No,
             interrupted: None,
             options,
@@ -259,11 +248,6 @@ impl Model {
     pub fn paste(&mut self, pasted: &str) -> Vec<UiEffect> {
         composing::paste(self, pasted);
         Vec::new()
-    }
-
-    /// Sets what Enter does from here on.
-    pub const fn set_enter(&mut self, enter_mode: EnterMode) {
-        self.enter_mode = enter_mode;
     }
 
     /// Sets the present second.

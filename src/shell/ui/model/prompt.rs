@@ -175,16 +175,6 @@ fn consequence(model: &Model, prompt: &Prompt) -> Result<Submission, String> {
     prompt.submit(model.options.invites, directory, speaking)
 }
 
-/// Whether Enter in the field that is open does more than move or search.
-pub(super) fn is_consequential(model: &Model) -> bool {
-    match &model.navigation.overlay {
-        Some(Overlay::Prompt(prompt)) => !matches!(prompt.purpose, PromptPurpose::Search(_)),
-        Some(_) => false,
-        // The name of the first identity.
-        None => true,
-    }
-}
-
 /// What was typed is refused: the prompt is there again with it and with the reason, unless something
 /// else is asked meanwhile.
 pub(super) fn refuse(model: &mut Model, purpose: PromptPurpose, text: &str, reason: String) {

@@ -9,7 +9,7 @@ use crate::engine::id::ContactId;
 
 use super::super::composer::{Composer, LineMode};
 use super::super::keys::{ChooseAction, CompareAction, HeldAction};
-use super::{EnterMode, Model, Overlay, PendingCall, PromptPurpose, UiEffect, refusal, sentence};
+use super::{Model, Overlay, PendingCall, PromptPurpose, UiEffect, refusal, sentence};
 use crate::shell::api::calls::{
     AnyCall, AnyReply, Call as _, Comparison, ContactClose, ContactVerify,
 };
@@ -297,11 +297,6 @@ pub(super) fn press(model: &mut Model, key: CompareAction, effects: &mut Vec<UiE
     match verify.press(key, own) {
         VerifyStep::Stay => {}
         VerifyStep::Close => model.navigation.overlay = None,
-        // A wrong comparison pauses sending, and the last one erases the session: no paste may
-        // cause it.
-        VerifyStep::Submit if model.enter_mode == EnterMode::Held => {
-            model.say_hint("the paste contained an Enter; nothing was compared");
-        }
         VerifyStep::Submit => {
             if let Some(proof) = verify.submit(own) {
                 let about = PendingCall::Verify(contact, proof);

@@ -281,35 +281,9 @@ fn what_was_refused_comes_back_to_the_composer() {
 }
 
 #[test]
-fn an_enter_that_a_paste_may_have_pressed_submits_no_prompt() {
+fn a_paste_is_one_message_and_sends_nothing_itself() {
     let mut model = chatting();
-    press(&mut model, KeyCode::F(3));
-    press(&mut model, KeyCode::Char('+'));
-    model.paste("GOOD");
-    model.set_enter(EnterMode::Held);
-    press(&mut model, KeyCode::Enter);
-    write(&mut model, "evil");
-    assert_eq!(calls(&press(&mut model, KeyCode::Enter)), NOTHING);
-    assert_eq!(model.field().expect("still the first prompt").text(), "GOODevil");
-    let hint = hint(&model);
-    assert!(hint.starts_with("the paste contained an Enter; nothing was done"), "{hint}");
-    // Without a prompt, too: the first identity gets its name in one.
-    let mut model = Model::new(options());
-    write(&mut model, "nightjar");
-    model.set_enter(EnterMode::Held);
-    assert_eq!(calls(&press(&mut model, KeyCode::Enter)), NOTHING);
-    model.set_enter(EnterMode::Sends);
-    assert_eq!(calls(&press(&mut model, KeyCode::Enter)).len(), 1);
-}
-
-#[test]
-fn a_paste_is_one_message_and_its_enter_is_held() {
-    let mut model = chatting();
-    assert!(model.paste("one\rtwo").is_empty());
-    model.set_enter(EnterMode::Held);
-    assert_eq!(calls(&press(&mut model, KeyCode::Enter)), NOTHING);
-    assert_eq!(hint(&model), "the paste contained an Enter; nothing was sent");
-    model.set_enter(EnterMode::Sends);
+    assert!(model.paste("one\rtwo\r").is_empty());
     let effects = press(&mut model, KeyCode::Enter);
     assert_eq!(calls(&effects), [says("one\ntwo\n")]);
 }
