@@ -4,6 +4,7 @@ use undertone::engine::command::{Command, CommandError};
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::Lifetime;
 use undertone::engine::event::SessionStatus;
+use undertone::sim::World;
 use undertone::sim::link::Links;
 
 use crate::harness::{Town, link, seeds};
@@ -106,6 +107,51 @@ fn messages_of_a_blocked_contact_are_not_shown_and_none_can_be_sent_to_it() {
     assert_eq!(town.heard(1), ["now I can"]);
     assert_eq!(town.heard(0), ["can you hear me"], "it was never given up");
     town.assert_sound();
+}
+
+#[test]
+fn what_an_unblocked_contact_says_is_heard_within_seconds_though_nobody_writes_to_it() {
+    seeds(8, |seed| {
+        let mut town = Town::new(seed, Links::calm(), 2, 2);
+        let (a, b) = town.introduce(0, 1);
+        town.ask(0, Command::Block { contact: a });
+        town.world.run_for(Millis::from_secs(60));
+        town.ask(0, Command::Unblock { contact: a });
+        town.say(1, b, "after unblocking");
+        let first = town.people[0].node;
+        let heard = |world: &World| !world.seen(first).texts.is_empty();
+        assert!(town.world.run_until(Millis::from_secs(25), heard), "seed {seed}");
+        assert_eq!(town.heard(0), ["after unblocking"]);
+        town.assert_sound();
+    });
+}
+
+#[test]
+fn a_removed_contact_learns_that_the_session_is_over_and_asks_anew_when_it_writes() {
+    let mut town = Town::new(7, Links::calm(), 2, 2);
+    let (a, b) = town.introduce(0, 1);
+    let (first, second) = (town.people[0].node, town.people[1].node);
+    town.ask(0, Command::RemoveContact { contact: a });
+    let is_over = |world: &World| link(world, second, b) == SessionStatus::None;
+    assert!(town.world.run_until(Millis::from_secs(60), is_over));
+    town.say(1, b, "who is this");
+    let asks = |world: &World| !world.seen(first).requests.is_empty();
+    assert!(town.world.run_until(Millis::from_secs(60), asks));
+    assert!(town.heard(0).is_empty(), "a person decides first");
+    town.assert_sound();
+}
+
+#[test]
+fn a_contact_that_is_blocked_and_then_removed_is_told_nothing() {
+    let mut town = Town::new(8, Links::calm(), 2, 2);
+    let (a, b) = town.introduce(0, 1);
+    town.world.run_for(Millis::from_secs(60));
+    let before = town.world.machine(town.people[0].node).sent().len();
+    town.ask(0, Command::Block { contact: a });
+    town.ask(0, Command::RemoveContact { contact: a });
+    town.world.run_for(Millis::from_secs(600));
+    assert_eq!(town.world.machine(town.people[0].node).sent().len(), before);
+    assert_eq!(link(&town.world, town.people[1].node, b), SessionStatus::Established);
 }
 
 #[test]

@@ -130,6 +130,16 @@ impl Handshake {
         }
     }
 
+    /// The sessions in which a farewell is needed for the contact to go on with none: not that of an
+    /// offer that never left, of which the contact knows nothing.
+    pub(super) fn to_be_closed(&self) -> Vec<SessionId> {
+        let unheard = self.pending.as_ref().filter(|pending| pending.attempts == 0);
+        let unheard = unheard.map(|pending| SessionId::from(pending.offer.id()));
+        let mut sessions = self.sessions.to_be_closed();
+        sessions.retain(|session| Some(*session) != unheard);
+        sessions
+    }
+
     /// Makes an offer, in place of a pending one. Returns the sessions evicted for its session.
     pub(super) fn offer(&mut self, turn: &mut Turn<'_, '_>) -> Vec<SessionId> {
         let (offer, session) = Offer::new(turn.env, &self.own, &self.key, turn.settings.window);

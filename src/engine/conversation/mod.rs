@@ -48,7 +48,7 @@ use crate::engine::secret::opaque_debug;
 use crate::engine::session::{ReceivedOffer, Session, SessionId};
 use crate::engine::turn::{ContactJob, ContactTimer, Turn};
 
-pub(in crate::engine) use commands::{ContactCommand, check_text, remove};
+pub(in crate::engine) use commands::{ContactCommand, check_text, remove, remove_with_identity};
 pub use held_back::HeldBackTotals;
 pub(in crate::engine) use held_back::{add_held_back, tell_held_back};
 pub use receipts::MAX_AWAITED_RECEIPTS;
@@ -307,6 +307,9 @@ impl Conversation {
             return Swept::Unchanged;
         }
         self.forget_sessions(turn, &ended);
+        // Not at the next sending of what waits, which may be a day away: until then the contact
+        // could not be read either, should it still have the session.
+        self.offer_if_needed(turn);
         Swept::SessionsEnded
     }
 
@@ -343,11 +346,15 @@ impl Conversation {
     /// even if nothing waits: a backup holds no sessions, so what the contact sends cannot be
     /// opened.
     fn offer_if_needed(&mut self, turn: &mut Turn<'_, '_>) {
-        // A conversation that a person closed stays closed until a person writes, and a pending
-        // offer already stands for a session.
-        let open = self.state == ContactState::Active && self.handshake.pending().is_none();
-        let wanted = self.sent.has_unfinished() || self.restored.is_some();
-        if open && wanted && self.sessions().is_empty() {
+        let wanted = match self.state {
+            ContactState::Active => self.sent.has_unfinished() || self.restored.is_some(),
+            // A conversation that a person closed stays closed until a person writes. One that came
+            // from a backup may have been opened since on the device that was copied.
+            ContactState::Inactive => self.restored.is_some(),
+            ContactState::Blocked => false,
+        };
+        // A pending offer already stands for a session.
+        if wanted && self.handshake.pending().is_none() && self.sessions().is_empty() {
             self.start_offer(turn);
         }
     }

@@ -132,6 +132,15 @@ impl Sessions {
             .collect()
     }
 
+    /// The sessions that no other one's close would end: the preferred one, and if that is confirmed
+    /// those after it, else all.
+    pub(super) fn to_be_closed(&self) -> Vec<SessionId> {
+        let Some(preferred) = self.preferred() else { return Vec::new() };
+        let ended = self.ended_by_closing(preferred.id());
+        let others = self.iter().map(Session::id).filter(|id| !ended.contains(id));
+        core::iter::once(preferred.id()).chain(others).collect()
+    }
+
     /// Ages every session; returns those that changed or are over.
     pub(super) fn age(&mut self, now: UnixSeconds) -> Vec<(SessionId, Aged)> {
         let mut aged = Vec::new();
@@ -231,6 +240,9 @@ mod tests {
         assert!(sessions.remove(ids[2]).is_some());
         assert_eq!(sessions.preferred().map(Session::id), Some(ids[1]));
         assert_eq!(sessions.ended_by_closing(ids[1]), [ids[1]], "it is not confirmed: alone");
+        let mut closed = sessions.to_be_closed();
+        assert_eq!(closed.remove(0), ids[1]);
+        assert_eq!(closed, [ids[0]], "no other close ends it");
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl Messenger {
             .collect();
         for contact in gone {
             if let Some(conversation) = self.conversations.remove(&contact) {
-                conversation::remove(conversation, turn);
+                conversation::remove_with_identity(conversation, turn);
             }
         }
         for request in self.roster.requests.take_all_to(identity) {

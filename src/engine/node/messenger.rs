@@ -214,7 +214,11 @@ impl Messenger {
         timer: ContactTimer,
     ) {
         if let Some(conversation) = self.conversations.get_mut(&contact) {
-            conversation.on_timer(turn, timer);
+            return conversation.on_timer(turn, timer);
+        }
+        // The farewell to one that was removed waits for a lower price.
+        if timer == ContactTimer::Price {
+            turn.outbox.look_again(contact);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::engine::turn::{ContactJob, ContactTimer, Turn};
 
 use super::Conversation;
 use super::retransmit::Retransmission;
-use super::send::{Also, last_highest, look_again_at_all, queue_farewell, usual_highest};
+use super::send::{Also, last_highest, look_again_at_all, queue_farewells, usual_highest};
 use super::send_window::Withdrawn;
 use super::verification::{self, Comparison};
 
@@ -29,9 +29,9 @@ pub(in crate::engine) enum ContactCommand {
         /// The name.
         petname: String,
     },
-    /// Erase its sessions and ignore it.
+    /// Erase its sessions and ignore it. It is told nothing.
     Block,
-    /// End the block.
+    /// End the block, and offer it a session.
     Unblock,
     /// Send it a text.
     Say {
@@ -136,7 +136,9 @@ impl ContactCommand {
             Self::Retry(id) => retry(conversation, turn, id)?,
             Self::CloseSession => {
                 // Encrypted first: its key goes with the sessions, in the same commit.
-                queue_farewell(conversation, turn);
+                queue_farewells(conversation, turn);
+                // A person wants none, so what a backup lacked is not made good either.
+                conversation.restored = None;
                 end_sessions(conversation, turn, ContactState::Inactive);
                 turn.settle();
                 conversation.emit(turn);
@@ -154,11 +156,28 @@ impl ContactCommand {
     }
 }
 
-/// Erases the contact with everything that belongs to it. From then on its key is a stranger's.
+/// Erases the contact with everything that belongs to it. From then on its key is a stranger's. It is
+/// told that the session is over, unless it is blocked: what it says next is a request.
 pub(in crate::engine) fn remove(mut conversation: Conversation, turn: &mut Turn<'_, '_>) {
     let contact = conversation.id;
-    end_sessions(&mut conversation, turn, ContactState::Inactive);
     turn.forget_outgoing(contact, |purpose| purpose.concerns(contact));
+    // The one thing of it that stays, until it has left.
+    queue_farewells(&mut conversation, turn);
+    erase_all(conversation, turn);
+}
+
+/// Erases the contact with everything that belongs to it, as its identity is erased. It is told
+/// nothing: nobody is left who could answer, and as many farewells at once as there were contacts
+/// would show that.
+pub(in crate::engine) fn remove_with_identity(conversation: Conversation, turn: &mut Turn<'_, '_>) {
+    let contact = conversation.id;
+    turn.forget_outgoing(contact, |purpose| purpose.concerns(contact));
+    erase_all(conversation, turn);
+}
+
+fn erase_all(mut conversation: Conversation, turn: &mut Turn<'_, '_>) {
+    let contact = conversation.id;
+    end_sessions(&mut conversation, turn, ContactState::Inactive);
     // Into the queue, where nothing that is for nobody stays.
     turn.outbox.free(contact);
     turn.erase(RecordKey::Contact(contact));
@@ -228,7 +247,7 @@ fn take_along(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, before: 
 }
 
 /// Offers a session if there is none: a person wants something sent. That reopens a conversation
-/// that was closed, or blocked and unblocked, which no timer does.
+/// that was closed, which no timer does.
 fn reopen(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
     if conversation.handshake.pending().is_none() && conversation.sessions().is_empty() {
         conversation.start_offer(turn);
@@ -382,10 +401,17 @@ fn block(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
 }
 
 fn unblock(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
-    if conversation.state == ContactState::Blocked {
-        // No session is offered until a person writes.
-        conversation.state = ContactState::Inactive;
-        resume_retransmits(conversation, turn);
+    if conversation.state != ContactState::Blocked {
+        return;
+    }
+    conversation.state = ContactState::Active;
+    resume_retransmits(conversation, turn);
+    // It was not told that it was blocked, so it may still have the sessions that were erased here,
+    // and nobody could open what it says in them. An offer is what it gets of anybody who comes back
+    // without a session. One commit: a crash between the two would leave it without one.
+    conversation.start_offer(turn);
+    // None is made while sending is on hold; the end of that makes it.
+    if conversation.verification.is_on_hold() {
         conversation.put(turn);
         turn.settle();
         conversation.emit(turn);

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::conversation::tests::established;
-use crate::engine::env::Millis;
+use crate::engine::conversation::tests::{Side, established, pair};
+use crate::engine::env::{Millis, UnixSeconds};
 use crate::engine::envelope::Lifetime;
 use crate::engine::record::{OutgoingRecord, SessionRecord};
 
@@ -107,10 +107,156 @@ fn unpublished_messages_to_a_blocked_contact_fail_and_can_be_retried_after_the_b
     assert!(one.conversation.sessions().is_empty());
     assert_eq!(one.command(ContactCommand::Retry(id)), Err(CommandError::Blocked));
     assert_eq!(one.command(ContactCommand::Unblock), Ok(Reply::Done));
-    assert!(one.conversation.sessions().is_empty(), "until a person writes");
+    assert_eq!(one.states[&id], MessageState::Failed);
     assert_eq!(one.command(ContactCommand::Retry(id)), Ok(Reply::Done));
     assert_eq!(one.states[&id], MessageState::Queued);
-    assert!(!one.conversation.sessions().is_empty());
+}
+
+/// Lets both talk, over a network that loses nothing, until this holds; returns how long that took.
+fn exchange(
+    (one, other): (&mut Side, &mut Side),
+    until: impl Fn(&Side, &Side) -> bool,
+) -> Option<Millis> {
+    let begun = one.mono;
+    for _ in 0..120 {
+        if until(one, other) {
+            return Some(Millis(one.mono.0 - begun.0));
+        }
+        one.wait(Millis(500));
+        other.wait(Millis(500));
+        let (outward, inward) = (one.send(), other.send());
+        outward.iter().for_each(|record| other.receive(record));
+        inward.iter().for_each(|record| one.receive(record));
+    }
+    None
+}
+
+#[test]
+fn what_an_unblocked_contact_says_is_heard_within_seconds_though_nobody_told_it_of_the_block() {
+    let (mut one, mut other) = established(401);
+    assert_eq!(one.command(ContactCommand::Block), Ok(Reply::Done));
+    assert_eq!(one.command(ContactCommand::Unblock), Ok(Reply::Done));
+    other.say("after unblocking");
+    let took = exchange((&mut one, &mut other), |one, _| !one.shown.is_empty());
+    assert!(took.is_some_and(|took| took < Millis(25_000)), "{took:?}");
+    assert_eq!(one.shown, ["after unblocking"]);
+}
+
+#[test]
+fn what_was_said_while_both_blocked_each_other_is_heard_within_seconds_of_the_last_unblocking() {
+    let (mut one, mut other) = established(403);
+    for side in [&mut one, &mut other] {
+        assert_eq!(side.command(ContactCommand::Block), Ok(Reply::Done));
+    }
+    assert_eq!(other.command(ContactCommand::Unblock), Ok(Reply::Done));
+    other.say("are you there");
+    // What leaves for somebody who blocks is lost.
+    other.send();
+    assert_eq!(one.command(ContactCommand::Unblock), Ok(Reply::Done));
+    let took = exchange((&mut one, &mut other), |one, _| !one.shown.is_empty());
+    assert!(took.is_some_and(|took| took < Millis(25_000)), "{took:?}");
+}
+
+#[test]
+fn a_blocked_contact_is_sent_nothing_and_an_unblocked_one_an_offer_as_anybody_gets_it() {
+    let (mut one, mut other) = established(405);
+    let (mut stranger, _) = pair(407);
+    stranger.turn(|conversation, turn| conversation.start_offer(turn));
+    let first = stranger.send().remove(0);
+    one.say("waits");
+    assert_eq!(one.command(ContactCommand::Block), Ok(Reply::Done));
+    other.say("unheard");
+    other.send().iter().for_each(|record| one.receive(record));
+    one.wait(Millis::from_secs(3 * 86_400));
+    assert!(one.send().is_empty() && one.shown.is_empty());
+    assert_eq!(one.command(ContactCommand::Unblock), Ok(Reply::Done));
+    let sent = one.send();
+    let like = |record: &OutgoingRecord| (record.purpose, record.body.len(), record.ttl);
+    assert_eq!(sent.iter().map(like).collect::<Vec<_>>(), [like(&first)]);
+}
+
+#[test]
+fn a_process_that_ends_after_an_unblock_offers_the_session_when_it_begins_again() {
+    let (mut one, mut other) = established(409);
+    assert_eq!(one.command(ContactCommand::Block), Ok(Reply::Done));
+    assert_eq!(one.command(ContactCommand::Unblock), Ok(Reply::Done));
+    one.restart();
+    other.say("after unblocking");
+    let took = exchange((&mut one, &mut other), |one, _| !one.shown.is_empty());
+    assert!(took.is_some(), "heard");
+}
+
+#[test]
+fn a_contact_unblocked_while_sending_is_on_hold_is_offered_a_session_when_that_ends() {
+    let (mut one, other) = established(411);
+    let own = other.conversation.handshake.own().public();
+    let wrong = Proof::SafetyNumber(SafetyNumber::of(&own, &own));
+    assert!(one.command(ContactCommand::Verify(wrong)).is_ok());
+    assert_eq!(one.command(ContactCommand::Block), Ok(Reply::Done));
+    assert_eq!(one.command(ContactCommand::Unblock), Ok(Reply::Done));
+    assert_eq!(one.stored.as_ref().map(|stored| stored.state), Some(ContactState::Active));
+    assert!(one.send().is_empty() && one.conversation.sessions().is_empty());
+    assert_eq!(one.command(ContactCommand::AcceptUnverified), Ok(Reply::Done));
+    assert!(one.conversation.handshake.pending().is_some());
+}
+
+#[test]
+fn a_close_is_said_in_every_session_that_the_contact_would_go_on_with() {
+    let (mut one, mut other) = established(413);
+    // A second one, of which the contact knows, and whose answer is lost.
+    one.mono = one.mono.plus(Millis(60_000));
+    other.mono = one.mono;
+    one.offer();
+    let offer = one.turn(|conversation, turn| conversation.handshake.seal_offer(turn));
+    assert!(offer.is_some(), "it waits for its answer");
+    let again = one.begin(ContactJob::Offer).expect("the same again");
+    other.receive(&again);
+    assert_eq!(other.conversation.sessions().ids().len(), 2);
+    assert_eq!(one.command(ContactCommand::CloseSession), Ok(Reply::Done));
+    let sent = one.send();
+    let farewells =
+        sent.iter().filter(|record| matches!(record.purpose, EnvelopePurpose::Control(_)));
+    assert_eq!(farewells.count(), 2);
+    sent.iter().for_each(|record| other.receive(record));
+    assert!(other.conversation.sessions().is_empty());
+    other.say("again");
+    let took = exchange((&mut one, &mut other), |one, _| !one.shown.is_empty());
+    assert!(took.is_some_and(|took| took < Millis(25_000)), "{took:?}");
+}
+
+#[test]
+fn no_farewell_is_sent_in_the_session_of_an_offer_that_never_left() {
+    let (mut one, _) = established(415);
+    one.mono = one.mono.plus(Millis(60_000));
+    one.turn(|conversation, turn| conversation.start_offer(turn));
+    while one.workspace.outbox.pop().is_some() {}
+    assert_eq!(one.command(ContactCommand::CloseSession), Ok(Reply::Done));
+    assert_eq!(one.send().len(), 1);
+}
+
+#[test]
+fn a_contact_restored_with_a_closed_session_is_offered_one_unless_a_person_closes_that() {
+    let (mut one, _) = established(417);
+    assert_eq!(one.command(ContactCommand::CloseSession), Ok(Reply::Done));
+    one.conversation.restored = Some(UnixSeconds(1));
+    one.turn(|conversation, turn| conversation.put(turn));
+    one.restart();
+    assert!(one.conversation.handshake.pending().is_some());
+    assert_eq!(one.command(ContactCommand::CloseSession), Ok(Reply::Done));
+    one.restart();
+    assert!(one.conversation.handshake.pending().is_none());
+}
+
+#[test]
+fn a_session_that_ends_of_age_while_a_message_waits_is_followed_by_an_offer_at_once() {
+    let (mut one, _) = established(419);
+    one.mono = one.mono.plus(Millis::from_secs(29 * 86_400));
+    one.say("waits");
+    one.send();
+    one.mono = one.mono.plus(Millis::from_secs(3 * 86_400));
+    one.turn(|conversation, turn| conversation.sweep(turn));
+    assert!(one.conversation.sessions().get(one.session()).is_some());
+    assert!(one.conversation.handshake.pending().is_some());
 }
 
 #[test]

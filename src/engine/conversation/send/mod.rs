@@ -242,19 +242,20 @@ fn owes_acknowledgement(conversation: &Conversation) -> bool {
     conversation.received.owes_ack() || (confirmed && has_more)
 }
 
-/// Queues a farewell in the preferred session, if there is one and anything may be sent: encrypted
-/// and stored at once, so that the session's keys can be erased in the same commit
-/// (`proto/session.md`, "Close").
-pub(super) fn queue_farewell(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
+/// Queues a farewell in every session that the contact may go on with, if anything may be sent:
+/// encrypted and stored at once, so that the sessions' keys can be erased in the same commit
+/// (`proto/session.md`, "Close"). Without one the contact would say things that nobody can open, for
+/// as long as it takes it to offer another session by itself.
+pub(super) fn queue_farewells(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
     if conversation.verification.is_on_hold() {
         return;
     }
-    // A contact that never heard of the session needs none.
-    let Some(session) = conversation.handshake.sending_session().ready() else { return };
-    let payload = payload(conversation, None, Content::Close);
-    let purpose = EnvelopePurpose::Control(conversation.id);
-    if let Some(record) = encrypt(conversation, turn, session, &payload, purpose) {
-        turn.outbox.push_encrypted(conversation.id, record);
+    for session in conversation.handshake.to_be_closed() {
+        let payload = payload(conversation, None, Content::Close);
+        let purpose = EnvelopePurpose::Control(conversation.id);
+        if let Some(record) = encrypt(conversation, turn, session, &payload, purpose) {
+            turn.outbox.push_encrypted(conversation.id, record);
+        }
     }
 }
 

@@ -92,7 +92,7 @@ fn no_job_sends_anything_while_the_contact_is_on_hold() {
     ] {
         assert!(one.begin(job).is_none(), "{job:?}");
     }
-    one.turn(queue_farewell);
+    one.turn(queue_farewells);
     one.conversation.verification.decide(Trust::Unverified);
     assert!(one.begin(ContactJob::Acknowledge).is_some(), "it was owed all the time");
 }
@@ -400,13 +400,13 @@ fn a_farewell_is_stored_and_queued_as_it_is_and_there_is_none_without_a_session(
     let (mut one, mut other) = established(89);
     let purpose = EnvelopePurpose::Control(one.conversation.id);
     let before = kept(&one, purpose);
-    one.turn(queue_farewell);
+    one.turn(queue_farewells);
     assert_eq!(kept(&one, purpose), before + 1);
     let sent = one.send();
     assert_eq!(sent.len(), 1);
     assert!(other.peek(&sent[0]).expect("for it").content == Content::Close);
     let (mut one, _) = pair(91);
-    one.turn(queue_farewell);
+    one.turn(queue_farewells);
     assert!(one.send().is_empty());
 }
 

@@ -126,8 +126,8 @@ async fn carry_out(
         }
         ContactAction::Unblock { name } => {
             let done = client.call(ContactUnblock { contact: the(&name) }).await?;
-            let (was, is) = (format!("{name} was not blocked"), format!("unblocked {name}"));
-            CommandOutput::new(&changed_json(&done), if done.changed { is } else { was })
+            let words = unblocked(&name, &done, connect::when_sent(client));
+            CommandOutput::new(&changed_json(&done), words)
         }
         ContactAction::Remove { name, confirm } => {
             client.call(ContactRemove { contact: the(&name), confirm }).await?;
@@ -135,6 +135,17 @@ async fn carry_out(
             CommandOutput::new(&json!({ "removed": name }), words)
         }
     })
+}
+
+/// What an unblocking did, and what follows from it.
+fn unblocked(name: &str, done: &Changed, when: &str) -> String {
+    match (done.changed, done.contact.trust.is_on_hold()) {
+        (false, _) => format!("{name} was not blocked"),
+        (true, false) => format!("unblocked {name}. A new session is offered {when}"),
+        (true, true) => {
+            format!("unblocked {name}. Sending is paused until you verify or accept it")
+        }
+    }
 }
 
 /// A contact by the name that was typed, of the identity that was named.
@@ -335,8 +346,8 @@ fn troubles(view: &ContactView, zone: &TimeZone) -> String {
         let next = match view.session {
             // Nothing is offered to a contact that is blocked.
             SessionStatus::Blocked => "",
-            // Unblocked since, or closed: the next message of either side begins one.
-            SessionStatus::None => ": a new session is set up once you write",
+            // Sending is paused, or one would be offered.
+            SessionStatus::None => ": a new session is set up once you verify or accept it",
             SessionStatus::OfferQueued
             | SessionStatus::OfferSent
             | SessionStatus::AwaitingConfirmation
@@ -448,6 +459,6 @@ mod tests {
         assert!(!blocked.contains("session") && !blocked.contains("requested"), "{blocked}");
         assert!(told(SessionStatus::OfferSent).contains("a new session is being set up"));
         assert!(told(SessionStatus::OfferSent).contains("1 message missing, requested again"));
-        assert!(told(SessionStatus::None).contains("once you write"));
+        assert!(told(SessionStatus::None).contains("once you verify or accept it"));
     }
 }
