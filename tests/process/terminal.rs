@@ -3,11 +3,12 @@
 use std::io::{Read as _, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
 
 use crate::support::{
-    Home, Network, PASSPHRASE, PATIENCE, PROGRAM, deadline, finish, left, signal,
+    Home, Network, PASSPHRASE, PATIENCE, PROGRAM, deadline, finish, left, moment_after, signal,
 };
 
 /// Rows and columns of the terminal.
@@ -88,6 +89,19 @@ impl Terminal {
                 Err(error) => panic!("{error}; in vain for {what} on:\n{}", self.contents()),
             }
         }
+    }
+
+    /// Whether the screen is as it should be before so much time is over.
+    fn shows_within(&mut self, wait: Duration, seen: impl Fn(&str) -> bool) -> bool {
+        let until = moment_after(wait);
+        while !seen(&self.contents()) {
+            match self.pieces.recv_timeout(left(until)) {
+                Ok(piece) => self.take(&piece),
+                Err(RecvTimeoutError::Timeout) => return false,
+                Err(RecvTimeoutError::Disconnected) => panic!("it ended: {}", self.contents()),
+            }
+        }
+        true
     }
 
     fn see(&mut self, text: &str) {
@@ -226,6 +240,57 @@ fn the_demonstration_answers_is_safe_from_nasty_text_and_leaves_the_terminal_as_
         assert!(!left.sent(text), "{text:?} reached the terminal");
     }
     assert!(!home.path("home").exists(), "nothing is kept");
+}
+
+#[test]
+fn keys_that_arrive_together_are_no_paste_and_no_words_of_a_comparison_go_out() {
+    let home = Home::new();
+    let mut terminal = Terminal::open(&home, &["demo"]);
+    terminal.see("session ready");
+    terminal.press("ok\rhello\r");
+    terminal.see("echo: hello");
+    assert!(terminal.contents().contains("echo: ok"), "two messages");
+    terminal.press("/verify\rok you first\r");
+    terminal.see("nothing was compared");
+    terminal.press("\u{1b}");
+    terminal.until("the chat", |screen| !screen.contains("nothing was compared"));
+    // Ctrl+J starts a line: what follows is no command, and is asked about.
+    terminal.press("ok\n/verify\rcopper violin bridge\r");
+    terminal.see("not the word send");
+    terminal.press("\u{1b}");
+    terminal.until("the composer", |screen| !screen.contains("not the word send"));
+    terminal.press("\u{3}");
+    terminal.until("no text", |screen| !screen.contains("/verify"));
+    // The bytes by which a terminal begins and ends a paste (xterm, ctlseqs, DECSET 2004).
+    terminal.press("\u{1b}[200~first\r/remove\u{1b}[201~\r");
+    terminal.see("Send as text?");
+    terminal.press("send\r");
+    terminal.see("echo: first");
+    terminal.press("bye\r");
+    terminal.see("echo: bye");
+    assert!(!terminal.contents().contains("copper"), "{}", terminal.contents());
+}
+
+#[test]
+fn going_on_typing_removes_nobody_and_answers_no_question() {
+    let home = Home::new();
+    let mut terminal = Terminal::open(&home, &["demo"]);
+    terminal.see("session ready");
+    terminal.press("/remove\rok, you first\r");
+    terminal.see("that is not the name; nothing was erased");
+    terminal.press("\u{1b}");
+    terminal.until("the chat", |screen| !screen.contains("that is not the name"));
+    terminal.press("/readmarks on\ry");
+    terminal.see("y yes  n no: send read marks to echo");
+    // A program may press a key before it has been noted that the question can be seen.
+    let until = deadline();
+    let is_answered = |screen: &str| !screen.contains("y yes  n no");
+    while !terminal.shows_within(Duration::from_millis(200), is_answered) {
+        assert!(!left(until).is_zero(), "{}", terminal.contents());
+        terminal.press("y");
+    }
+    terminal.press("\u{1b}OR");
+    terminal.see("Read marks on");
 }
 
 #[test]

@@ -244,8 +244,60 @@ fn a_node_that_stopped_is_said_while_the_next_one_is_looked_for() {
 fn a_question_stands_in_the_hint_line() {
     let mut stage = stage();
     stage.press(KeyCode::F(3));
-    stage.press(KeyCode::Char('x'));
+    stage.press(KeyCode::Char('m'));
     at_every_size("question", stage);
+}
+
+#[test]
+fn a_question_that_does_not_fit_its_window_is_answered_by_no_key() {
+    let mut stage = stage();
+    stage.write("/readmarks on");
+    stage.press(KeyCode::Enter);
+    stage.see(34, 4);
+    assert!(stage.ask(KeyCode::Char('y')).is_none());
+    assert!(stage.see(80, 24).contains("y yes  n no"));
+    assert!(stage.ask(KeyCode::Char('y')).is_some());
+}
+
+#[test]
+fn what_cannot_be_undone_asks_for_a_name() {
+    let mut stage = stage();
+    stage.write("/remove");
+    stage.press(KeyCode::Enter);
+    stage.write("ok, you first");
+    stage.press(KeyCode::Enter);
+    at_every_size("remove", stage);
+    for (page, letter, name) in [(3, 'b', "block"), (6, 'x', "delete_identity")] {
+        let mut stage = self::stage();
+        stage.press(KeyCode::F(page));
+        stage.press(KeyCode::Char(letter));
+        assert_snapshot!(format!("{name}_80x24"), stage.see(80, 24));
+    }
+}
+
+#[test]
+fn the_longest_name_is_asked_for_whole() {
+    for columns in [40, 60, 80, 120] {
+        let mut stage = stage();
+        let name = "田".repeat(64);
+        stage.tell_contact(contact(MIRA, &name, SessionStatus::Established));
+        stage.write("/remove");
+        stage.press(KeyCode::Enter);
+        let seen = stage.see(columns, 10);
+        assert!(seen.matches('田').count() >= 64, "{seen}");
+        stage.write(&name);
+        assert!(stage.ask(KeyCode::Enter).is_some(), "{columns}");
+    }
+}
+
+#[test]
+fn a_message_with_a_line_like_a_command_is_asked_about() {
+    let mut stage = stage();
+    stage.paste("ok\n/verify walnut saddle harvest and a line that is longer than any window");
+    assert!(stage.ask(KeyCode::Enter).is_none());
+    stage.write("yes");
+    assert!(stage.ask(KeyCode::Enter).is_none());
+    at_every_size("send_as_text", stage);
 }
 
 #[test]

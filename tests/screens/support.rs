@@ -224,6 +224,9 @@ impl Stage {
         let (model, state) = (&self.model, &mut self.state);
         let seen = see(columns, rows, |frame| view(model, state, frame));
         drop(self.model.on_drawn(self.state.scroll_position()));
+        if self.state.shows_questions() {
+            self.model.on_question_seen();
+        }
         seen
     }
 }

@@ -115,6 +115,22 @@ fn words_that_differ_say_which_one_and_what_can_be_done() {
 }
 
 #[test]
+fn a_session_is_closed_by_the_name_after_a_comparison_that_failed() {
+    let mut stage = stage();
+    stage.write("/verify");
+    stage.press(KeyCode::Enter);
+    compare(&mut stage, "walnut saddle harvest");
+    stage.answer(Ok(differs(5, 2)));
+    stage.see(80, 24);
+    stage.press(KeyCode::Down);
+    assert!(stage.ask(KeyCode::Enter).is_none());
+    at_every_size("close", &mut stage);
+    stage.write("mira");
+    let asked = stage.ask(KeyCode::Enter).expect("the node is asked");
+    assert_eq!(asked, r#"contact.close {"contact":{"id":"000000000000000a"}}"#);
+}
+
+#[test]
 fn after_the_last_try_there_is_no_session_to_close() {
     let mut stage = stage();
     stage.write("/verify");

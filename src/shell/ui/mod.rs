@@ -84,6 +84,11 @@ pub async fn run(
             told = screen.signals.next() => ui.on_signal(screen, told)?,
             _ = frames.tick(), if ui.redraw == Redraw::Needed => ui.draw(screen)?,
             key = keys.next() => ui.key(screen, key)?,
+            // Behind the keys: those that wait were typed before the question could be seen.
+            () = std::future::ready(()), if ui.shows_unseen_question() => {
+                ui.model.on_question_seen();
+                None
+            }
             (id, reply) = ui.calls.next() => {
                 ui.redraw = Redraw::Needed;
                 let effects = ui.model.on_answer(id, reply);
@@ -135,6 +140,13 @@ impl UiLoop {
         screen.draw(|frame| view(&self.model, &mut self.state, frame))?;
         let effects = self.model.on_drawn(self.state.scroll_position());
         self.carry_out(screen, effects)
+    }
+
+    /// Whether the screen shows a question that keys do not answer yet.
+    fn shows_unseen_question(&self) -> bool {
+        self.redraw == Redraw::Done
+            && self.state.shows_questions()
+            && self.model.navigation.has_unseen_question()
     }
 
     /// Takes in what the stream of events brought.

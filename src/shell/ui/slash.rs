@@ -1,4 +1,5 @@
-//! Lines that start with a slash. They are never sent: what is not understood is an error.
+//! Lines that start with a slash. One that stands alone is never sent: what is not understood is an
+//! error. In a longer text such a line is no command, and is asked about before it is sent.
 
 use crate::engine::secret::opaque_debug;
 
@@ -9,12 +10,15 @@ pub(super) enum InputLine {
     Text(String),
     /// To be done.
     Slash(SlashCommand, Option<String>),
+    /// To be said only after a question: a line in it looks like a command.
+    LikeCommand,
 }
 
 opaque_debug!(
     enum InputLine {
         Text,
         Slash,
+        LikeCommand,
     }
 );
 
@@ -83,11 +87,16 @@ const fn entry(
 pub(super) const COMMANDS: [SlashEntry; 27] = [
     entry("accept", "[name]", "accept the first contact request", SlashCommand::Accept),
     entry("add", "[invite]", "add a contact", SlashCommand::Add),
-    entry("block", "", "block this contact", SlashCommand::Block),
+    entry("block", "", "block this contact; asks for the name", SlashCommand::Block),
     entry("cancel", "", "cancel the last unsent message", SlashCommand::Cancel),
-    entry("close", "", "end this session and erase its keys", SlashCommand::Close),
+    entry(
+        "close",
+        "",
+        "end this session and erase its keys; asks for the name",
+        SlashCommand::Close,
+    ),
     entry("contacts", "", "list contacts", SlashCommand::Contacts),
-    entry("decline", "", "decline the first contact request", SlashCommand::Decline),
+    entry("decline", "", "decline the first contact request; asks", SlashCommand::Decline),
     entry("go", "[name]", "go to a chat or a page", SlashCommand::Go),
     entry("help", "", "keys and commands", SlashCommand::Help),
     entry("id", "[name]", "switch to another identity", SlashCommand::Id),
@@ -99,7 +108,12 @@ pub(super) const COMMANDS: [SlashEntry; 27] = [
     entry("quit", "", "quit", SlashCommand::Quit),
     entry("readmarks", "on|off", "read marks (read receipts) on or off", SlashCommand::ReadMarks),
     entry("rekey", "[invite]", "replace this contact's key", SlashCommand::Rekey),
-    entry("remove", "", "remove this contact and all messages", SlashCommand::Remove),
+    entry(
+        "remove",
+        "",
+        "remove this contact and all messages; asks for the name",
+        SlashCommand::Remove,
+    ),
     entry("rename", "[name]", "rename this contact", SlashCommand::Rename),
     entry("requests", "", "list contact requests", SlashCommand::Requests),
     entry("retry", "", "send the last failed message again", SlashCommand::Retry),
@@ -115,10 +129,17 @@ pub(super) const COMMANDS: [SlashEntry; 27] = [
     ),
 ];
 
-/// Reads a line. First letters of a command are enough if no other starts with them.
-pub(super) fn parse(line: &str) -> Result<InputLine, SlashError> {
-    let Some(rest) = line.strip_prefix('/') else {
-        return Ok(InputLine::Text(line.to_owned()));
+/// Reads what is written. First letters of a command are enough if no other starts with them.
+pub(super) fn parse(written: &str) -> Result<InputLine, SlashError> {
+    // A line end behind a command adds nothing to it.
+    let line = written.trim_end();
+    let Some(rest) = line.strip_prefix('/').filter(|rest| !rest.contains('\n')) else {
+        // Whoever typed a command behind a line end or a blank meant it for the program, and it may
+        // hold what must not go out: the three words of a comparison.
+        return Ok(match like_command(written) {
+            Some(_) => InputLine::LikeCommand,
+            None => InputLine::Text(written.to_owned()),
+        });
     };
     // So every text can be sent, also one that begins with a slash.
     if rest.starts_with('/') {
@@ -130,6 +151,11 @@ pub(super) fn parse(line: &str) -> Result<InputLine, SlashError> {
     // contact.
     let slash = find(name)?;
     Ok(InputLine::Slash(slash, (!argument.is_empty()).then(|| argument.to_owned())))
+}
+
+/// The first line of a text that starts with a slash, without the blanks around it.
+pub(super) fn like_command(text: &str) -> Option<&str> {
+    text.lines().map(str::trim).find(|line| line.starts_with('/'))
 }
 
 fn find(name: &str) -> Result<SlashCommand, SlashError> {
@@ -176,6 +202,29 @@ mod tests {
     }
 
     #[test]
+    fn a_line_like_a_command_is_asked_about_wherever_it_stands() {
+        for text in [
+            "ok\n/verify",
+            "ok\r\n/verify",
+            "ok\n  /verify walnut",
+            " /verify",
+            "\n/v",
+            "/quit\nok",
+            "//a\nok",
+        ] {
+            assert_eq!(parse(text), Ok(InputLine::LikeCommand), "{text:?}");
+        }
+        assert_eq!(like_command("ok\n \t/verify walnut \n/net"), Some("/verify walnut"));
+    }
+
+    #[test]
+    fn a_line_end_behind_a_command_changes_nothing() {
+        assert_eq!(parse("/quit\n"), Ok(InputLine::Slash(SlashCommand::Quit, None)));
+        assert_eq!(parse("either/or\nboth"), Ok(InputLine::Text("either/or\nboth".to_owned())));
+        assert_eq!(parse("one\ntwo\n"), Ok(InputLine::Text("one\ntwo\n".to_owned())));
+    }
+
+    #[test]
     fn first_letters_are_enough_when_they_fit_one_command() {
         assert_eq!(parse("/q"), Ok(InputLine::Slash(SlashCommand::Quit, None)));
         assert_eq!(
@@ -219,6 +268,14 @@ mod tests {
         }
 
         #[test]
+        fn no_line_with_one_slash_is_said_without_a_question(
+            before in "(?s).*", blanks in "[ \t]*", rest in "[^/]*", after in "(?s).*",
+        ) {
+            let text = format!("{before}\n{blanks}/{rest}\n{after}");
+            prop_assert!(!matches!(parse(&text), Ok(InputLine::Text(_))));
+        }
+
+        #[test]
         fn parsing_never_panics(line in any::<String>()) {
             drop(parse(&line));
         }
@@ -232,7 +289,9 @@ mod tests {
         each_text(&seeds, |line| {
             let read = parse(line);
             let is_said = matches!(read, Ok(InputLine::Text(_)));
-            assert_eq!(is_said, !line.starts_with('/') || line.starts_with("//"));
+            let is_one = !line.trim_end().contains('\n');
+            let is_meant = line.starts_with("//") && is_one;
+            assert_eq!(is_said, is_meant || like_command(line).is_none());
             assert!(complete(line).is_none_or(|whole| parse(&whole).is_ok()));
             Reading::of(read)
         });

@@ -3,11 +3,15 @@
 use super::super::composer::{CaretMove, Composer, ComposerFull};
 use super::super::keys::{BrowseAction, KeyContext, ScrollAction, WriteAction};
 use super::super::slash;
-use super::{Chat, Model, Overlay, PendingCall, UiEffect, prompt, slash_actions};
+use super::{Chat, Model, Overlay, PendingCall, PromptPurpose, UiEffect, prompt, slash_actions};
+use crate::engine::id::ContactId;
 use crate::shell::api::calls::{Call as _, MessageSend};
 
 /// A paste of more lines says what it is and waits: about a screenful.
 const LONG_PASTE_LINES: usize = 20;
+
+/// Said where a text has nobody to go to.
+const NO_CHAT: &str = "no chat is open, nothing was sent. F3 lists contacts, + adds one";
 
 /// Takes a paste in. The paste itself never sends anything.
 pub(super) fn paste(model: &mut Model, pasted: &str) {
@@ -112,7 +116,7 @@ fn stop_browsing(model: &mut Model) {
     }
 }
 
-/// Enter in the composer: say it, or do it.
+/// Enter in the composer: say it, do it, or ask about it.
 fn enter(model: &mut Model, effects: &mut Vec<UiEffect>) {
     let written = model.field().map(|field| field.text().to_owned()).unwrap_or_default();
     if written.trim().is_empty() {
@@ -122,6 +126,11 @@ fn enter(model: &mut Model, effects: &mut Vec<UiEffect>) {
         // The line stays in the composer, to be corrected.
         Err(error) => model.say_hint(error.to_string()),
         Ok(slash::InputLine::Text(text)) => say(model, text, effects),
+        // The text stays in the composer, and what is typed next answers nothing by itself.
+        Ok(slash::InputLine::LikeCommand) => match model.navigation.open {
+            Some(contact) => model.navigation.prompt(PromptPurpose::Send(contact)),
+            None => model.say_hint(NO_CHAT),
+        },
         Ok(slash::InputLine::Slash(slash, argument)) => {
             if let Some(field) = model.field() {
                 // Before the command: it may go to another chat, and this field would be out of
@@ -133,10 +142,21 @@ fn enter(model: &mut Model, effects: &mut Vec<UiEffect>) {
     }
 }
 
+/// Says what is written, now that its person has confirmed that lines of it are no commands.
+pub(super) fn say_as_written(model: &mut Model, contact: ContactId, effects: &mut Vec<UiEffect>) {
+    // The question was about this contact: what it was about is said to nobody else, and to nobody
+    // who is on hold by now.
+    let asked = model.current().filter(|chat| chat.id() == contact && !chat.is_held());
+    match asked.map(|chat| chat.chat.composer.text().to_owned()) {
+        Some(text) => say(model, text, effects),
+        None => model.say_hint(NO_CHAT),
+    }
+}
+
 /// Says something to the contact whose chat is open.
 fn say(model: &mut Model, text: String, effects: &mut Vec<UiEffect>) {
     let Some(chat) = model.current_mut() else {
-        model.say_hint("no chat is open, nothing was sent. F3 lists contacts, + adds one");
+        model.say_hint(NO_CHAT);
         return;
     };
     let (contact, life) = (chat.id(), chat.lifetime);

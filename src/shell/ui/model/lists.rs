@@ -5,11 +5,8 @@ use crate::engine::id::{ContactId, IdentityId, RequestId};
 
 use super::super::keys::{ListAction, RowAction};
 use super::navigation::ListRow;
-use super::{Model, PendingCall, PromptPurpose, UiEffect, label, verify};
-use crate::shell::api::calls::{
-    Call as _, ContactBlock, ContactRemove, ContactSet, ContactUnblock, IdentityDelete,
-    RequestDecline,
-};
+use super::{Erasure, Model, PendingCall, PromptPurpose, UiEffect, verify};
+use crate::shell::api::calls::{Call as _, ContactSet, ContactUnblock, RequestDecline};
 
 /// Which way a switch is turned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +28,7 @@ pub(super) fn act(model: &mut Model, key: ListAction, effects: &mut Vec<UiEffect
         ListAction::Invite => navigation.show_invite(directory),
         ListAction::Row(action) => match navigation.marked(directory) {
             Some(ListRow::Contact(contact)) => act_on_contact(model, contact, action, effects),
-            Some(ListRow::Request(request)) => act_on_request(model, request, action, effects),
+            Some(ListRow::Request(request)) => act_on_request(model, request, action),
             Some(ListRow::Identity(identity)) => act_on_identity(model, identity, action, effects),
             None => {}
         },
@@ -54,17 +51,8 @@ pub(super) fn act_on_contact(
             let call = ContactUnblock { contact: contact.into() };
             model.ask(call.into_any(), PendingCall::Other, effects);
         }
-        RowAction::Block => navigation.confirm(
-            format!("block {name} and erase the session?"),
-            ContactBlock { contact: contact.into() }.into_any(),
-        ),
-        RowAction::Remove => {
-            let confirm = Some(chat.contact.petname.clone());
-            navigation.confirm(
-                format!("remove {name} and delete all messages?"),
-                ContactRemove { contact: contact.into(), confirm }.into_any(),
-            );
-        }
+        RowAction::Block => navigation.prompt(PromptPurpose::Erase(Erasure::Block(contact))),
+        RowAction::Remove => navigation.prompt(PromptPurpose::Erase(Erasure::Contact(contact))),
         RowAction::Verify => verify::open(model, contact),
         RowAction::Rekey => navigation.prompt(PromptPurpose::Rekey(contact)),
         RowAction::ReadMarks if chat.contact.read_receipts => {
@@ -75,20 +63,14 @@ pub(super) fn act_on_contact(
     }
 }
 
-fn act_on_request(
-    model: &mut Model,
-    request: RequestId,
-    action: RowAction,
-    effects: &mut Vec<UiEffect>,
-) {
+fn act_on_request(model: &mut Model, request: RequestId, action: RowAction) {
     match action {
         // Enter does not accept, it asks for a name: accepting shows the stranger that somebody is
         // here.
         RowAction::Open | RowAction::Accept => {
             model.navigation.prompt(PromptPurpose::Accept(request));
         }
-        // Without a question: as before, the stranger is sent nothing.
-        RowAction::Decline => decline(model, request, effects),
+        RowAction::Decline => decline(model, request),
         RowAction::Rename
         | RowAction::Block
         | RowAction::Remove
@@ -98,12 +80,17 @@ fn act_on_request(
     }
 }
 
-/// Declines a request.
-pub(super) fn decline(model: &mut Model, request: RequestId, effects: &mut Vec<UiEffect>) {
+/// Declines a request, after a question: another one may have come to stand in the marked row just
+/// now. One key is enough: the stranger, who is sent nothing as before, can ask again.
+pub(super) fn decline(model: &mut Model, request: RequestId) {
     let Some(request) = model.directory.request(request) else { return };
+    let key: String = request.key.hex().chars().take(KEY_DIGITS).collect();
     let call = RequestDecline { request: request.reference() };
-    model.ask(call.into_any(), PendingCall::Other, effects);
+    model.navigation.confirm(format!("decline the request of {key}..?"), call.into_any());
 }
+
+/// Digits of a stranger's key that tell requests apart, as the list shows them.
+const KEY_DIGITS: usize = 8;
 
 fn act_on_identity(
     model: &mut Model,
@@ -114,12 +101,7 @@ fn act_on_identity(
     match action {
         RowAction::Open => model.speak_as(Some(identity), effects),
         RowAction::Remove => {
-            let Some(identity) = model.directory.identity(identity) else { return };
-            let name = identity.name.clone();
-            model.navigation.confirm(
-                format!("delete {} with its key, contacts and messages?", label(&name)),
-                IdentityDelete { confirm: Some(name.clone()), name }.into_any(),
-            );
+            model.navigation.prompt(PromptPurpose::Erase(Erasure::Identity(identity)));
         }
         RowAction::Accept
         | RowAction::Decline

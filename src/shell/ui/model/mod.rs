@@ -8,14 +8,15 @@
 //! State with rules of its own lies in plain structs that know no model and answer what happened:
 //! `ChatDirectory` holds who the node knows and the chats, `Navigation` where the person is,
 //! `PendingCalls` what answers are waited for, `NodeReport` and `TimedStatus` are what the
-//! status lines show, and `Prompt`, `Search`, `HistorySeek` and `Verify` each know one thing that
-//! is asked, sought or compared. The functions over a model, a file for each part of the interface
+//! status lines show, and `Prompt`, `Erasure`, `Search`, `HistorySeek` and `Verify` each know one
+//! thing that is asked, erased, sought or compared. The functions over a model, a file for each part of the interface
 //! (`composing`, `lists`, `slash_actions`, `search`, `verify`, `events`), turn those answers into
 //! effects and hints; `update` finds the one for a key.
 
 mod chat;
 mod composing;
 mod directory;
+mod erasure;
 mod events;
 mod go_to;
 mod lists;
@@ -33,7 +34,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, KeyModifiers};
 
 use crate::engine::env::UnixSeconds;
 use crate::engine::event::{Direction, WaitsFor};
@@ -43,11 +44,12 @@ use crate::engine::text::UntrustedText;
 
 pub(super) use chat::{Chat, ContactChat};
 pub(super) use directory::ContactFilter;
+pub(super) use erasure::Erasure;
 pub(super) use go_to::{GoToPicker, GoToTarget};
 pub(super) use navigation::ContactsTab;
 pub use node_report::NodeHost;
 pub(super) use node_report::NodeLink;
-pub(super) use overlay::{Overlay, QrPolarity};
+pub(super) use overlay::{Leaving, Overlay, QrPolarity};
 pub use pending::CallId;
 pub(super) use prompt::{Prompt, PromptPurpose};
 pub(super) use search::Search;
@@ -223,11 +225,22 @@ impl Model {
     /// Does what a key says.
     pub fn on_key(&mut self, event: KeyEvent) -> Vec<UiEffect> {
         let mut effects = Vec::new();
+        // What was typed before a question was on the screen is no answer to it. A chord is no part
+        // of a text, and keeps its meaning.
+        if self.navigation.has_unseen_question() && !event.modifiers.contains(KeyModifiers::CONTROL)
+        {
+            return effects;
+        }
         // A person who types stays where they are.
         self.seek = None;
         self.read_what_is_shown(&mut effects);
         if let Some(Overlay::Fatal(_)) = self.navigation.overlay {
-            return vec![UiEffect::Quit(QuitReason::Fatal)];
+            // No letter and no Enter ends it: it comes while a person types, and says why only once.
+            let leaves = matches!(
+                keys::action(KeyContext::Page, event),
+                Some(KeyAction::Quit | KeyAction::Interrupt)
+            );
+            return if leaves { vec![UiEffect::Quit(QuitReason::Fatal)] } else { effects };
         }
         if let Some(action) = keys::action(self.context(), event) {
             // A person who goes on does not want to leave any more.
@@ -265,6 +278,14 @@ impl Model {
             self.ask_for_history(HistoryWanted::Older, &mut effects);
         }
         effects
+    }
+
+    /// Notes that the screen shows the question that waits, and that no key is left that was typed
+    /// before it did: from here on keys answer it.
+    pub fn on_question_seen(&mut self) {
+        if let Some(overlay) = &mut self.navigation.overlay {
+            overlay.note_seen();
+        }
     }
 
     /// The context in which the next key is read.

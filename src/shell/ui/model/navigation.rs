@@ -6,7 +6,7 @@ use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use super::super::keys::{KeyContext, UiPage};
 use super::chat::ContactChat;
 use super::directory::{ChatDirectory, ContactFilter};
-use super::overlay::{Confirmation, Overlay};
+use super::overlay::{Confirmation, Overlay, QuestionSight};
 use super::prompt::{Prompt, PromptPurpose};
 use super::{FollowNewest, ScrollPosition};
 use crate::shell::api::calls::AnyCall;
@@ -125,9 +125,15 @@ impl Navigation {
         self.prompt_with(PromptPurpose::Search(contact), &words);
     }
 
-    /// Asks whether to make a call.
+    /// Asks whether to make a call, which can be undone.
     pub(super) fn confirm(&mut self, question: String, call: AnyCall) {
-        self.overlay = Some(Overlay::Confirm(Confirmation { question, call }));
+        let sight = QuestionSight::Unseen;
+        self.overlay = Some(Overlay::Confirm(Confirmation { question, call, sight }));
+    }
+
+    /// Whether a question of one key waits that its person may not have seen.
+    pub(in crate::shell::ui) fn has_unseen_question(&self) -> bool {
+        self.overlay.as_ref().is_some_and(Overlay::is_unseen_question)
     }
 
     /// Shows the invite of the marked identity, or of the speaking one.

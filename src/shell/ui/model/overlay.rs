@@ -30,9 +30,9 @@ pub(in crate::shell::ui) enum Overlay {
     Mismatch(Mismatch),
     /// The keys of both sides, to compare another way.
     Keys(ContactId),
-    /// The question whether to leave although messages have not left this machine, or although so
-    /// many other clients use the node.
-    Leaving(usize),
+    /// The question whether to leave although messages have not left this machine, or although
+    /// other clients use the node.
+    Leaving(Leaving),
     /// The reason why there is no node any more.
     Fatal(String),
 }
@@ -71,6 +71,33 @@ impl Overlay {
         }
     }
 
+    /// Whether it is a question of one key that its person may not have seen.
+    pub(super) const fn is_unseen_question(&self) -> bool {
+        matches!(
+            self,
+            Self::Confirm(Confirmation { sight: QuestionSight::Unseen, .. })
+                | Self::Leaving(Leaving { sight: QuestionSight::Unseen, .. })
+                | Self::Mismatch(Mismatch { sight: QuestionSight::Unseen, .. })
+        )
+    }
+
+    /// Notes that its person can see it.
+    pub(super) const fn note_seen(&mut self) {
+        match self {
+            Self::Confirm(confirm) => confirm.sight = QuestionSight::Seen,
+            Self::Leaving(leaving) => leaving.sight = QuestionSight::Seen,
+            Self::Mismatch(mismatch) => mismatch.sight = QuestionSight::Seen,
+            Self::Prompt(_)
+            | Self::GoTo(_)
+            | Self::Search(_)
+            | Self::Why(_)
+            | Self::Invite(_)
+            | Self::Verify(_)
+            | Self::Keys(_)
+            | Self::Fatal(_) => {}
+        }
+    }
+
     /// A contact is gone: removes its messages from the results of a search. Answers whether the
     /// overlay is about that contact and has to close.
     pub(super) fn forget_contact(&mut self, gone: ContactId) -> bool {
@@ -84,9 +111,9 @@ impl Overlay {
                 search.forget_contact(gone);
                 search.contact == Some(gone)
             }
+            Self::Prompt(prompt) => prompt.purpose.is_only_about(gone),
             // The node refuses a call about a contact that is gone.
-            Self::Prompt(_)
-            | Self::GoTo(_)
+            Self::GoTo(_)
             | Self::Confirm(_)
             | Self::Invite(_)
             | Self::Leaving(_)
@@ -135,8 +162,30 @@ impl QrPolarity {
     }
 }
 
-/// A question that waits for yes or no.
+/// A question that waits for yes or no. What yes does can be undone: see `Erasure`.
 pub(in crate::shell::ui) struct Confirmation {
     pub(in crate::shell::ui) question: String,
     pub(super) call: AnyCall,
+    pub(super) sight: QuestionSight,
+}
+
+/// The question before leaving.
+pub(in crate::shell::ui) struct Leaving {
+    /// How many other clients use the node.
+    pub(in crate::shell::ui) others: usize,
+    sight: QuestionSight,
+}
+
+impl Leaving {
+    pub(super) const fn new(others: usize) -> Self {
+        Self { others, sight: QuestionSight::Unseen }
+    }
+}
+
+/// Whether a question of one key was on the screen while no key waited to be read. Before that, keys
+/// were typed for what stood there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum QuestionSight {
+    Unseen,
+    Seen,
 }

@@ -2,12 +2,13 @@
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::id::{ContactId, RequestId};
+use crate::engine::node::MAX_NAME;
 
 use super::super::composer::{Composer, LineMode};
 use super::super::options::InviteCodec;
 use super::directory::ChatDirectory;
 use super::pending::PendingCall;
-use super::{Model, Overlay, UiEffect, go_to, search, sentence};
+use super::{Erasure, Model, Overlay, UiEffect, composing, go_to, search, sentence};
 use crate::shell::api::Identity;
 use crate::shell::api::calls::{
     AnyCall, Call as _, ContactAcceptKey, ContactAdd, ContactRekey, ContactRename, IdentityNew,
@@ -16,6 +17,13 @@ use crate::shell::api::calls::{
 
 /// Most bytes of a name, in a field; the engine judges what it takes.
 pub(super) const MAX_NAME_BYTES: usize = 128;
+
+/// Most bytes of a name that stands already: it may have been given elsewhere. A character of UTF-8
+/// has 4 at most (RFC 3629).
+const MAX_WHOLE_NAME_BYTES: usize = MAX_NAME * 4;
+
+/// The word that sends a text with lines like commands in it.
+const SEND_WORD: &str = "send";
 
 /// Most bytes of an invite, in a field. The longest one has 114 characters.
 const MAX_INVITE_BYTES: usize = 512;
@@ -45,8 +53,31 @@ pub(in crate::shell::ui) enum PromptPurpose {
     Rekey(ContactId),
     /// The word that lets sending go on unverified.
     AcceptUnverified(ContactId),
+    /// The name that confirms that this is erased.
+    Erase(Erasure),
+    /// The word that sends what is written to this contact although a line looks like a command.
+    Send(ContactId),
     /// Words to search for in the chat with a contact, or in all chats.
     Search(Option<ContactId>),
+}
+
+impl PromptPurpose {
+    /// Whether nothing is left to ask once this contact is gone. The node refuses the other calls
+    /// about one.
+    pub(super) fn is_only_about(self, contact: ContactId) -> bool {
+        match self {
+            Self::Erase(erasure) => erasure.is_about(contact),
+            Self::Send(whom) => whom == contact,
+            Self::NewIdentity
+            | Self::AddKey
+            | Self::AddName(_)
+            | Self::Accept(_)
+            | Self::Rename(_)
+            | Self::Rekey(_)
+            | Self::AcceptUnverified(_)
+            | Self::Search(_) => false,
+        }
+    }
 }
 
 /// The consequence of the text in a prompt.
@@ -55,9 +86,14 @@ pub(super) enum Submission {
     Call(AnyCall, PendingCall),
     /// Show this prompt next.
     Next(PromptPurpose),
+    /// Erase by this call, which is not asked for again if it is refused: with the name in it, the
+    /// prompt would wait for one key.
+    Erase(AnyCall),
+    /// Send what is written to this contact.
+    Send(ContactId),
     /// Search for these words.
     Search(Option<ContactId>, String),
-    /// Nothing: no identity speaks any more that could add a contact, or the request is gone.
+    /// Nothing: no identity speaks any more that could add a contact, or what it is about is gone.
     Nothing,
 }
 
@@ -65,11 +101,13 @@ impl Prompt {
     pub(super) const fn new(purpose: PromptPurpose) -> Self {
         let limit = match purpose {
             PromptPurpose::AddKey | PromptPurpose::Rekey(_) => MAX_INVITE_BYTES,
+            PromptPurpose::Erase(_) => MAX_WHOLE_NAME_BYTES,
             PromptPurpose::NewIdentity
             | PromptPurpose::AddName(_)
             | PromptPurpose::Accept(_)
             | PromptPurpose::Rename(_)
             | PromptPurpose::AcceptUnverified(_)
+            | PromptPurpose::Send(_)
             | PromptPurpose::Search(_) => MAX_NAME_BYTES,
         };
         Self { purpose, field: Composer::new(LineMode::One, limit), error: None }
@@ -116,6 +154,13 @@ impl Prompt {
                 (ContactRekey { contact: contact.into(), invite }.into_any(), PendingCall::Other)
             }
             PromptPurpose::Search(contact) => return Ok(Submission::Search(contact, text)),
+            PromptPurpose::Erase(erasure) => return erase(erasure, &text, directory),
+            PromptPurpose::Send(contact) if text == SEND_WORD => {
+                return Ok(Submission::Send(contact));
+            }
+            PromptPurpose::Send(_) => {
+                return Err("not the word send; nothing was sent".to_owned());
+            }
             // A whole word, because a mere Enter is pressed without reading.
             PromptPurpose::AcceptUnverified(contact) if text == "accept" => {
                 (ContactAcceptKey { contact: contact.into() }.into_any(), PendingCall::Other)
@@ -129,6 +174,15 @@ impl Prompt {
             }
         };
         Ok(Submission::Call(call, about))
+    }
+}
+
+/// The call that erases this, if the text is its name.
+fn erase(erasure: Erasure, text: &str, directory: &ChatDirectory) -> Result<Submission, String> {
+    match erasure.name(directory) {
+        None => Ok(Submission::Nothing),
+        Some(name) if name == text => Ok(Submission::Erase(erasure.call(name))),
+        Some(_) => Err("that is not the name; nothing was erased".to_owned()),
     }
 }
 
@@ -192,6 +246,10 @@ fn follow(model: &mut Model, submission: Submission, effects: &mut Vec<UiEffect>
         Submission::Call(call, about) => {
             model.ask(call, about, effects);
         }
+        Submission::Erase(call) => {
+            model.ask(call, PendingCall::Other, effects);
+        }
+        Submission::Send(contact) => composing::say_as_written(model, contact, effects),
         Submission::Next(purpose) => model.navigation.prompt(purpose),
         Submission::Search(contact, words) => search::search(model, contact, words, effects),
         Submission::Nothing => {}
@@ -224,6 +282,8 @@ mod tests {
             PromptPurpose::Rename(MIRA),
             PromptPurpose::Rekey(MIRA),
             PromptPurpose::AcceptUnverified(MIRA),
+            PromptPurpose::Erase(Erasure::Contact(MIRA)),
+            PromptPurpose::Send(MIRA),
             PromptPurpose::Search(None),
         ] {
             assert!(submit(purpose, "  ").is_err(), "{purpose:?}");
@@ -242,6 +302,20 @@ mod tests {
         for other in ["Accept", "accepted", "yes"] {
             assert!(submit(purpose, other).is_err(), "{other}");
         }
+    }
+
+    #[test]
+    fn only_the_word_itself_sends_lines_like_commands() {
+        assert!(matches!(submit(PromptPurpose::Send(MIRA), " send "), Ok(Submission::Send(MIRA))));
+        for other in ["y", "yes", "Send", "send it"] {
+            assert!(submit(PromptPurpose::Send(MIRA), other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_gone_already_is_not_erased_by_any_name() {
+        let gone = submit(PromptPurpose::Erase(Erasure::Contact(MIRA)), "mira");
+        assert!(matches!(gone, Ok(Submission::Nothing)));
     }
 
     #[test]

@@ -7,12 +7,10 @@ use super::super::slash::SlashCommand;
 use super::lists::{self, ReadMarksSwitch};
 use super::update::{NOTHING_FAILED, NOTHING_WAITS};
 use super::{
-    ContactsTab, GoToPicker, Model, Overlay, PendingCall, PromptPurpose, UiEffect, go_to, search,
-    sentence, verify,
+    ContactsTab, Erasure, GoToPicker, Model, Overlay, PendingCall, PromptPurpose, UiEffect, go_to,
+    search, sentence, verify,
 };
-use crate::shell::api::calls::{
-    Call as _, ContactClose, ContactRename, MessageCancel, MessageRetry,
-};
+use crate::shell::api::calls::{Call as _, ContactRename, MessageCancel, MessageRetry};
 use crate::shell::api::words::{LIMIT_NAMES, lifetime_named, limit_named};
 use crate::shell::text::lifetime;
 
@@ -41,7 +39,7 @@ pub(super) fn obey(
         SlashCommand::Accept => accept_first(model, argument),
         // The oldest one, as `/accept`: no name is known yet by which to say another.
         SlashCommand::Decline => match model.directory.first_request(model.navigation.speaking) {
-            Some(request) => lists::decline(model, request, effects),
+            Some(request) => lists::decline(model, request),
             None => model.say_hint("no contact requests; nothing was declined"),
         },
         SlashCommand::Cancel => {
@@ -91,12 +89,10 @@ fn obey_about_contact(
     };
     let contact = chat.id();
     let is_blocked = chat.contact.session == SessionStatus::Blocked;
-    let name = chat.name();
     match (slash, argument) {
-        (SlashCommand::Close, _) => model.navigation.confirm(
-            format!("end the session with {name} and erase its keys?"),
-            ContactClose { contact: contact.into() }.into_any(),
-        ),
+        (SlashCommand::Close, _) => {
+            model.navigation.prompt(PromptPurpose::Erase(Erasure::Session(contact)));
+        }
         // One function turns it on and off, so the command must not turn it the wrong way.
         (SlashCommand::Block, _) if is_blocked => model.say_hint("this contact is already blocked"),
         (SlashCommand::Unblock, _) if !is_blocked => model.say_hint("this contact is not blocked"),

@@ -6,8 +6,8 @@ use super::super::keys::{
     BrowseAction, ChatStep, CompareAction, ConfirmAnswer, KeyAction, LeaveChoice,
 };
 use super::{
-    GoToPicker, Model, NodeHost, Overlay, PendingCall, QuitMode, UiEffect, composing, lists, quit,
-    search, verify,
+    GoToPicker, Leaving, Model, NodeHost, Overlay, PendingCall, QuitMode, UiEffect, composing,
+    lists, quit, search, verify,
 };
 use crate::shell::api::calls::{
     AnyCall, Call as _, ContactSet, MessageCancel, MessageRetry, Status,
@@ -62,7 +62,7 @@ impl Model {
             {
                 search::choose(self, key, effects);
             }
-            KeyAction::Choose(key) => verify::choose_remedy(self, key, effects),
+            KeyAction::Choose(key) => verify::choose_remedy(self, key),
             KeyAction::Search => self.navigation.prompt_search(),
             KeyAction::Longer => self.choose_lifetime(None),
             KeyAction::Held(key) => verify::act_on_held(self, key),
@@ -170,7 +170,7 @@ impl Model {
         if again && !held_text && self.node.host == NodeHost::Another {
             quit(effects);
         } else if again && !held_text {
-            self.navigation.overlay = Some(Overlay::Leaving(0));
+            self.navigation.overlay = Some(Overlay::Leaving(Leaving::new(0)));
             self.ask(Status {}.into_any(), PendingCall::Quit, effects);
         } else if !held_text && self.navigation.overlay.take().is_none() {
             self.say_hint("Ctrl+C again asks to quit");
@@ -186,7 +186,7 @@ impl Model {
         // The second time the person does not wait for a node that stands still.
         let is_second = self.quit_mode == QuitMode::WhenKnown;
         if self.unsent() > 0 || is_second {
-            self.navigation.overlay = Some(Overlay::Leaving(0));
+            self.navigation.overlay = Some(Overlay::Leaving(Leaving::new(0)));
         }
         if is_second {
             return;
@@ -194,7 +194,7 @@ impl Model {
         if self.ask(Status {}.into_any(), PendingCall::Quit, effects) {
             self.quit_mode = QuitMode::WhenKnown;
         } else {
-            self.navigation.overlay = Some(Overlay::Leaving(0));
+            self.navigation.overlay = Some(Overlay::Leaving(Leaving::new(0)));
         }
     }
 
@@ -205,14 +205,17 @@ impl Model {
             self.quit_mode = QuitMode::No;
         }
         if let Some(Overlay::Leaving(known)) = &mut self.navigation.overlay {
-            *known = others;
+            // With another count it is another question.
+            if known.others != others {
+                *known = Leaving::new(others);
+            }
         } else if !waited {
             // The person went on with something else meanwhile.
         } else if others == 0 && self.unsent() == 0 {
             // Nothing would be lost or late, so there is nothing to ask.
             quit(effects);
         } else {
-            self.navigation.overlay = Some(Overlay::Leaving(others));
+            self.navigation.overlay = Some(Overlay::Leaving(Leaving::new(others)));
         }
     }
 

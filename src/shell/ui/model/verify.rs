@@ -9,10 +9,9 @@ use crate::engine::id::ContactId;
 
 use super::super::composer::{Composer, LineMode};
 use super::super::keys::{ChooseAction, CompareAction, HeldAction};
-use super::{Model, Overlay, PendingCall, PromptPurpose, UiEffect, refusal, sentence};
-use crate::shell::api::calls::{
-    AnyCall, AnyReply, Call as _, Comparison, ContactClose, ContactVerify,
-};
+use super::overlay::QuestionSight;
+use super::{Erasure, Model, Overlay, PendingCall, PromptPurpose, UiEffect, refusal, sentence};
+use crate::shell::api::calls::{AnyCall, AnyReply, Call as _, Comparison, ContactVerify};
 use crate::shell::failure::Failure;
 
 /// The page on which one compares with a contact.
@@ -70,6 +69,7 @@ pub(in crate::shell::ui) struct Mismatch {
     /// How many tries are left before the session is erased; 0 if it was.
     pub(in crate::shell::ui) left: u8,
     pub(in crate::shell::ui) row: usize,
+    pub(super) sight: QuestionSight,
 }
 
 /// The step that a key asks for on the page on which one compares.
@@ -325,7 +325,8 @@ pub(super) fn on_compared(
             let word = word.and_then(|number| Some((number, typed(number)?)));
             // In front of whatever is shown: sending is paused from here on, and somebody may be
             // intercepting.
-            *overlay = Some(Overlay::Mismatch(Mismatch { contact, word, left, row: 0 }));
+            let sight = QuestionSight::Unseen;
+            *overlay = Some(Overlay::Mismatch(Mismatch { contact, word, left, row: 0, sight }));
         }
         Ok(_) => {
             // The person may have gone on to another page meanwhile, which stays open.
@@ -343,7 +344,7 @@ pub(super) fn on_compared(
 }
 
 /// Keys after a comparison that failed.
-pub(super) fn choose_remedy(model: &mut Model, key: ChooseAction, effects: &mut Vec<UiEffect>) {
+pub(super) fn choose_remedy(model: &mut Model, key: ChooseAction) {
     let Some(Overlay::Mismatch(mismatch)) = &mut model.navigation.overlay else { return };
     let contact = mismatch.contact;
     match key {
@@ -352,9 +353,7 @@ pub(super) fn choose_remedy(model: &mut Model, key: ChooseAction, effects: &mut 
         ChooseAction::Take => match mismatch.remedies().get(mismatch.row) {
             Some(Remedy::Again) => open(model, contact),
             Some(Remedy::Close) => {
-                model.navigation.overlay = None;
-                let call = ContactClose { contact: contact.into() };
-                model.ask(call.into_any(), PendingCall::Other, effects);
+                model.navigation.prompt(PromptPurpose::Erase(Erasure::Session(contact)));
             }
             Some(Remedy::Keys) => model.navigation.overlay = Some(Overlay::Keys(contact)),
             None => model.navigation.overlay = None,
@@ -436,7 +435,8 @@ mod tests {
 
     #[test]
     fn a_session_that_was_erased_cannot_be_closed() {
-        let failed = |left| Mismatch { contact: ContactId(10), word: None, left, row: 0 };
+        let sight = QuestionSight::Unseen;
+        let failed = |left| Mismatch { contact: ContactId(10), word: None, left, row: 0, sight };
         assert!(failed(1).remedies().contains(&Remedy::Close));
         assert!(!failed(0).remedies().contains(&Remedy::Close));
     }

@@ -43,6 +43,8 @@ fn page(theme: Theme, width: usize) -> Vec<Line<'static>> {
         rows.extend(entry(name.trim_end(), command.does, width));
     }
     rows.extend(entry("//text", "send a line that starts with a slash", width));
+    let several = "no command; asks before the message is sent";
+    rows.extend(entry("/text, many lines", several, width));
     rows
 }
 

@@ -44,7 +44,8 @@ pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
     // Until this drawing shows a message, none counts as seen.
     state.scroll_position = None;
     let area = frame.area();
-    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+    state.is_too_small = area.width < SMALLEST.0 || area.height < SMALLEST.1;
+    if state.is_too_small {
         return too_small(model, frame);
     }
     let (title, body, hint) = split(area);

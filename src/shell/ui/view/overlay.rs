@@ -7,17 +7,18 @@ use ratatui::widgets::{Block, Clear};
 
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::WaitsFor;
-use crate::engine::id::IdentityId;
+use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::text::UntrustedText;
 
 use super::super::composer::Composer;
-use super::super::model::{GoToPicker, Model, Overlay, Prompt, PromptPurpose, label};
+use super::super::model::{Erasure, GoToPicker, Model, Overlay, Prompt, PromptPurpose, label};
+use super::super::slash;
 use super::message_details::why;
 use super::search::found;
 use super::theme::Theme;
 use super::transcript::ViewState;
 use super::verify;
-use super::wrap::{fit, wrap};
+use super::wrap::{cut, fit, wrap};
 use crate::shell::api::Persistence;
 use crate::shell::text::lifetime::{WorkCost, span};
 
@@ -26,6 +27,9 @@ const BOX_COLUMNS: u16 = 74;
 
 /// Under so many rows the first words are fewer.
 const ROWS_FOR_WELCOME: u16 = 14;
+
+/// Columns of a line that is asked about: enough to know it again.
+const LINE_COLUMNS: usize = 40;
 
 /// Most rows of the picker's list.
 const PICKER_ROWS: usize = 10;
@@ -41,7 +45,7 @@ pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, 
         Some(Overlay::Verify(page)) => verify::compare(model, page, frame, area),
         Some(Overlay::Mismatch(failed)) => verify::mismatch(model, failed, frame, area),
         Some(Overlay::Keys(contact)) => verify::keys(model, state, *contact, frame, area),
-        Some(Overlay::Leaving(others)) => leaving(model, state, *others, frame, area),
+        Some(Overlay::Leaving(question)) => leaving(model, state, question.others, frame, area),
         Some(Overlay::Fatal(reason)) => fatal(model, state, reason, frame, area),
         Some(Overlay::Confirm(_)) | None => {}
     }
@@ -95,9 +99,11 @@ pub(super) fn open_box(
     }
 }
 
-/// A box with some text, a field under it, and the fault of the last try.
-fn ask(model: &Model, prompt: &Prompt, frame: &mut Frame<'_>, area: Rect) {
-    let (title, text) = match prompt.purpose {
+/// The title of a prompt, and what it says above its field.
+fn words(model: &Model, purpose: PromptPurpose) -> (&'static str, String) {
+    let (title, text) = match purpose {
+        PromptPurpose::Erase(erasure) => return erasure_words(model, erasure),
+        PromptPurpose::Send(contact) => return send_words(model, contact),
         PromptPurpose::NewIdentity => (
             "New identity",
             "Choose a name; only you see it. Others see its key, under a name they choose.",
@@ -132,7 +138,47 @@ fn ask(model: &Model, prompt: &Prompt, frame: &mut Frame<'_>, area: Rect) {
              Type accept to resume sending.",
         ),
     };
-    let mut rows = wrap(text, usize::from(inner_width(area)));
+    (title, text.to_owned())
+}
+
+/// The same about something that cannot be undone. The name stands once: it may be long.
+fn erasure_words(model: &Model, erasure: Erasure) -> (&'static str, String) {
+    let (title, what) = match erasure {
+        Erasure::Contact(_) => {
+            ("Remove a contact", "This deletes all messages with them here, and cannot be undone.")
+        }
+        Erasure::Session(_) => {
+            ("End a session", "This erases the keys of the session, and cannot be undone.")
+        }
+        Erasure::Block(_) => {
+            ("Block a contact", "This erases the session; unblocking does not bring it back.")
+        }
+        Erasure::Identity(_) => (
+            "Delete an identity",
+            "This deletes its key, contacts and messages, and cannot be undone.",
+        ),
+    };
+    let name = erasure.name(&model.directory).map(label).unwrap_or_default();
+    (title, format!("{what} Type the name to confirm: {name}"))
+}
+
+/// The same about a text with a line in it that looks like a command.
+fn send_words(model: &Model, contact: ContactId) -> (&'static str, String) {
+    let Some(chat) = model.directory.chat(contact) else { return ("Send as text?", String::new()) };
+    let written = chat.chat.composer.text();
+    let line = cut(&label(slash::like_command(written).unwrap_or_default()), LINE_COLUMNS);
+    let name = label(&chat.contact.petname);
+    let text = format!(
+        "This line looks like a command and would be sent to {name}: {line}\nType send to send \
+         the message, or press Esc to change it."
+    );
+    ("Send as text?", text)
+}
+
+/// A box with some text, a field under it, and the fault of the last try.
+fn ask(model: &Model, prompt: &Prompt, frame: &mut Frame<'_>, area: Rect) {
+    let (title, text) = words(model, prompt.purpose);
+    let mut rows = wrap(&text, usize::from(inner_width(area)));
     rows.push(String::new());
     let above = rows.len();
     let error = prompt.error.clone().unwrap_or_default();
@@ -276,8 +322,7 @@ fn fatal(model: &Model, state: &mut ViewState, reason: &str, frame: &mut Frame<'
         Some(Persistence::MemoryOnly) => "Nothing was saved on this computer.",
         Some(Persistence::Sealed) | None => "Everything accepted before is saved.",
     };
-    let text = format!(
-        "The node behind this window has stopped:\n\n{reason}\n\n{safe} Press any key to quit."
-    );
+    let text =
+        format!("The node behind this window has stopped:\n\n{reason}\n\n{safe} Ctrl+Q quits.");
     page(model, state, frame, area, ("Stopped", &text));
 }

@@ -46,6 +46,8 @@ pub struct ViewState {
     /// The page that was drawn last.
     page_place: Option<(UiPage, InFront)>,
     pub(super) scroll_position: Option<ScrollPosition>,
+    /// Whether the last drawing had room only to say that it had none.
+    pub(super) is_too_small: bool,
 }
 
 /// Whether an overlay stands in front of a page.
@@ -75,6 +77,12 @@ impl ViewState {
     #[must_use]
     pub fn scroll_position(&self) -> ScrollPosition {
         self.scroll_position.unwrap_or(ScrollPosition::Elsewhere)
+    }
+
+    /// Whether the last drawing showed the question that waits, if one does.
+    #[must_use]
+    pub const fn shows_questions(&self) -> bool {
+        !self.is_too_small
     }
 
     /// Moves what is in view.

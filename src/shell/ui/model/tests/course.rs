@@ -207,6 +207,7 @@ fn read_marks_are_turned_on_after_a_question_and_off_at_once() {
     write(&mut model, "/readmarks on");
     assert!(press(&mut model, KeyCode::Enter).is_empty());
     let set = |on| call(ContactSet { contact: MIRA.into(), read_marks: Some(on), max_work: None });
+    model.on_question_seen();
     assert_eq!(calls(&press(&mut model, KeyCode::Char('y'))), [set(true)]);
     let view = contact_view(MIRA, "mira", SessionStatus::Established);
     model.on_event(told(ContactView { read_receipts: true, ..view }));

@@ -1,5 +1,6 @@
 //! Tests of the model: events and keys in, effects and state out.
 
+mod asking;
 mod course;
 mod directory;
 mod drawing;
@@ -382,9 +383,10 @@ fn quitting_with_unsent_work_asks_and_can_wait_for_it() {
     model.on_event(heard(ours));
     let effects = control(&mut model, 'q');
     assert_eq!(others(&effects), NOTHING);
-    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving(0))));
+    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving(Leaving { others: 0, .. }))));
     answer(&mut model, &effects, report(3));
-    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving(2))));
+    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving(Leaving { others: 2, .. }))));
+    model.on_question_seen();
     assert!(press(&mut model, KeyCode::Char('w')).is_empty());
     let sent = state(1, MessageState::Sent, DeliveryLog::default());
     assert_eq!(others(&model.on_event(sent)), ["Quit(Asked)"]);
@@ -414,7 +416,8 @@ fn quitting_a_node_that_others_use_asks_and_says_how_many() {
     let mut model = chatting();
     let effects = control(&mut model, 'q');
     assert!(answer(&mut model, &effects, report(2)).is_empty());
-    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving(1))));
+    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving(Leaving { others: 1, .. }))));
+    model.on_question_seen();
     assert_eq!(others(&press(&mut model, KeyCode::Char('q'))), ["Quit(Asked)"]);
 }
 
@@ -460,7 +463,7 @@ fn ctrl_c_empties_the_line_and_twice_asks_to_leave() {
     assert!(model.field().expect("a composer").is_empty());
     assert!(model.navigation.overlay.is_none());
     control(&mut model, 'c');
-    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving(0))));
+    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving(Leaving { others: 0, .. }))));
 }
 
 #[test]
@@ -522,7 +525,7 @@ fn an_invite_becomes_a_contact_in_two_steps_and_their_chat_opens() {
 }
 
 #[test]
-fn a_request_is_accepted_by_name_or_declined_in_silence() {
+fn a_request_is_accepted_by_name_or_declined_after_a_question() {
     let mut model = chatting();
     let request = RequestId(5);
     let arrived = UnixSeconds(1_795_171_000);
@@ -536,18 +539,22 @@ fn a_request_is_accepted_by_name_or_declined_in_silence() {
     let accept = RequestAccept { request: request.clone(), name: "wren".to_owned() };
     assert_eq!(calls(&effects), [call(accept)]);
     write(&mut model, "/decline");
-    let effects = press(&mut model, KeyCode::Enter);
+    assert!(press(&mut model, KeyCode::Enter).is_empty());
+    model.on_question_seen();
+    let effects = press(&mut model, KeyCode::Char('y'));
     assert_eq!(calls(&effects), [call(RequestDecline { request })]);
 }
 
 #[test]
-fn removing_a_contact_asks_first() {
+fn removing_a_contact_of_the_list_asks_for_its_name() {
     let mut model = chatting();
     press(&mut model, KeyCode::F(3));
     assert!(press(&mut model, KeyCode::Char('x')).is_empty());
-    assert!(press(&mut model, KeyCode::Char('n')).is_empty());
+    write(&mut model, "y");
+    assert!(press(&mut model, KeyCode::Esc).is_empty());
     press(&mut model, KeyCode::Char('x'));
-    let effects = press(&mut model, KeyCode::Char('y'));
+    write(&mut model, "echo");
+    let effects = press(&mut model, KeyCode::Enter);
     let remove = ContactRemove { contact: ECHO.into(), confirm: Some("echo".to_owned()) };
     assert_eq!(calls(&effects), [call(remove)]);
 }

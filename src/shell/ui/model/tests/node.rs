@@ -94,7 +94,13 @@ fn a_node_that_ended_is_said_until_the_next_one_is_reached_and_keys_work_meanwhi
     model.on_node_gone(&refused(FailureCode::DiskFull, "the disk is full"));
     let Some(Overlay::Fatal(why)) = &model.navigation.overlay else { panic!("it is said") };
     assert_eq!(why, "the disk is full");
-    assert_eq!(others(&press(&mut model, KeyCode::Char('x'))), ["Quit(Fatal)"]);
+    for code in [KeyCode::Char('x'), KeyCode::Enter, KeyCode::Esc] {
+        assert!(press(&mut model, code).is_empty(), "a person who types reads why");
+        assert!(matches!(model.navigation.overlay, Some(Overlay::Fatal(_))));
+    }
+    for letter in ['q', 'c'] {
+        assert_eq!(others(&control(&mut model, letter)), ["Quit(Fatal)"]);
+    }
 }
 
 #[test]
