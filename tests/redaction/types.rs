@@ -293,6 +293,7 @@ fn quiet_network() -> NetworkStatus {
         peers: 1,
         network: "harbour".to_owned(),
         listening: vec!["/ip4/192.0.2.7/tcp/4141".to_owned()],
+        names_trouble: None,
         pool_bytes: 0,
         pool_capacity: 0,
         pool_items: 0,

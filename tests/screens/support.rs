@@ -271,6 +271,7 @@ pub(crate) fn network() -> NetworkStatus {
         peers: 6,
         network: "main".to_owned(),
         listening: vec!["/ip4/127.0.0.1/tcp/4001".to_owned()],
+        names_trouble: None,
         pool_bytes: 13_100_000,
         pool_capacity: 32_000_000,
         pool_items: 2_204,

@@ -20,6 +20,9 @@ pub struct NetworkStatus {
     pub network: String,
     /// Addresses this node is reached at.
     pub listening: Vec<String>,
+    /// A name of a peer that is not known, and why, if there is one. It is looked up again.
+    #[serde(default)]
+    pub names_trouble: Option<String>,
     /// Bytes of the places of the pool that are taken.
     pub pool_bytes: usize,
     /// Bytes of all places of the pool.
@@ -66,7 +69,7 @@ pub struct NetworkStatus {
 }
 
 opaque_debug!(struct NetworkStatus {
-    ready, peers, network, listening, pool_bytes, pool_capacity, pool_items, steps,
+    ready, peers, network, listening, names_trouble, pool_bytes, pool_capacity, pool_items, steps,
     price, price_from, fill, line, floor_bits, waiting, in_line, cover_per_minute, cover, mining, queued, rate, clock_minutes, clock_witnesses, caught_up, archive,
 });
 
@@ -242,6 +245,7 @@ pub(in crate::shell) mod tests {
             peers: 0,
             network: "test".to_owned(),
             listening: Vec::new(),
+            names_trouble: None,
             pool_bytes: 0,
             pool_capacity: 0,
             pool_items: 0,

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol, swarm::ConnectionId};
 use tokio::time::Instant;
 
+use super::names::{NameFault, name_in};
 use super::settings::NetTiming;
 
 /// The most addresses known at a time; further learnt ones are dropped, so that announcements on
@@ -24,6 +25,10 @@ const WANTED: usize = 8;
 /// Failures in a row after which a learnt address is forgotten: at the default pace about a quarter
 /// of an hour.
 const PATIENCE: u32 = 10;
+
+/// The longest wait before a name that was not looked up is tried again: the network may be there since,
+/// and asking a name server costs little. A guess.
+const NAME_RETRY: Duration = Duration::from_secs(20);
 
 /// All addresses to keep connected.
 pub(super) struct Dialer {
@@ -47,6 +52,8 @@ struct DialTarget {
     state: DialState,
     /// Dials that failed and connections that ended, since the peer last stood in the flood.
     failures: u32,
+    /// Why its name was not known when it was last dialled.
+    nameless: Option<NameFault>,
 }
 
 enum DialState {
@@ -90,7 +97,7 @@ impl Dialer {
             return;
         }
         let state = DialState::Waiting { until: now };
-        self.targets.insert(address, DialTarget { origin, state, failures: 0 });
+        self.targets.insert(address, DialTarget { origin, state, failures: 0, nameless: None });
     }
 
     /// Forgets the learnt address that failed most often, if any did and is not in use: or whoever
@@ -162,6 +169,7 @@ impl Dialer {
     pub(super) fn reached(&mut self, connection: ConnectionId, peer: PeerId) -> Option<Multiaddr> {
         let (address, target) = self.by_connection(connection)?;
         target.state = DialState::Connected { connection, peer, joined: None };
+        target.nameless = None;
         Some(address)
     }
 
@@ -215,10 +223,42 @@ impl Dialer {
         let wait = retry_after(target.failures, (first, longest), chance);
         target.failures = target.failures.saturating_add(1);
         target.state = DialState::Waiting { until: now + wait };
+        target.nameless = None;
         // A person's relay may be down for a week; a learnt address that fails for long makes room.
         if target.origin == AddressOrigin::Heard && target.failures >= PATIENCE {
             self.targets.remove(address);
         }
+    }
+
+    /// The name in the address of a dial was not known: it is looked up again soon. Returns the address
+    /// if the dial was one of ours.
+    pub(super) fn nameless(
+        &mut self,
+        connection: ConnectionId,
+        fault: NameFault,
+        (now, chance): (Instant, u32),
+    ) -> Option<Multiaddr> {
+        let bounds = (self.first_retry, self.longest_retry.min(NAME_RETRY));
+        let (address, target) = self.by_connection(connection)?;
+        let wait = retry_after(target.failures, bounds, chance);
+        target.state = DialState::Waiting { until: now + wait };
+        target.nameless = Some(fault);
+        target.failures = target.failures.saturating_add(1);
+        // A network that is away for an hour must not make us forget every address with a name.
+        if fault.is_ours() {
+            target.failures = target.failures.min(PATIENCE - 1);
+        } else if target.origin == AddressOrigin::Heard && target.failures >= PATIENCE {
+            self.targets.remove(&address);
+        }
+        Some(address)
+    }
+
+    /// A name in a configured address that is not known, and why.
+    pub(super) fn name_trouble(&self) -> Option<(String, NameFault)> {
+        // What others announced is no trouble of the person's.
+        let configured = |target: &&DialTarget| target.origin == AddressOrigin::Configured;
+        let mut all = self.targets.iter().filter(|(_, target)| configured(target));
+        all.find_map(|(address, target)| Some((name_in(address)?, target.nameless?)))
     }
 
     /// Forgets a learnt address that is not in use.
@@ -359,6 +399,45 @@ mod tests {
             assert_eq!(dialer.due(due, 0, nobody), core::slice::from_ref(&at));
             at_moment = due;
         }
+    }
+
+    fn with_name() -> Multiaddr {
+        "/dns/relay.test/tcp/1".parse().unwrap()
+    }
+
+    #[test]
+    fn a_name_that_is_not_known_is_told_and_looked_up_again_within_seconds() {
+        let now = Instant::now();
+        let mut dialer = Dialer::new(&PACE);
+        dialer.add(with_name(), AddressOrigin::Configured, now);
+        let mut at_moment = now;
+        for _ in 0..50 {
+            dialer.dialing(&with_name(), connection(1));
+            dialer.nameless(connection(1), NameFault::NoServer, (at_moment, u32::MAX));
+            let trouble = Some(("relay.test".to_owned(), NameFault::NoServer));
+            assert_eq!(dialer.name_trouble(), trouble);
+            at_moment += NAME_RETRY;
+            assert_eq!(dialer.due(at_moment, 0, nobody), [with_name()]);
+        }
+        dialer.dialing(&with_name(), connection(1));
+        dialer.lost(connection(1), at_moment, 0);
+        assert_eq!(dialer.name_trouble(), None, "the name was known");
+    }
+
+    #[test]
+    fn a_learnt_name_is_forgotten_once_nobody_knows_it_and_not_for_want_of_a_network() {
+        let now = Instant::now();
+        let mut dialer = Dialer::new(&PACE);
+        dialer.add(with_name(), AddressOrigin::Heard, now);
+        let mut fails = |fault| {
+            for _ in 0..PATIENCE {
+                dialer.dialing(&with_name(), connection(1));
+                dialer.nameless(connection(1), fault, (now, 0));
+            }
+            (dialer.targets.len(), dialer.name_trouble())
+        };
+        assert_eq!(fails(NameFault::NoAnswer), (1, None), "what others announced troubles nobody");
+        assert_eq!(fails(NameFault::NotFound), (0, None));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::dialer::{self, AddressOrigin};
 use super::door::DoorEvent;
 use super::inbound::{GossipEvent, OffTime};
 use super::muxer::LinkError;
+use super::names::NameFault;
 use super::peers::{OverdueReason, REFUSALS};
 use super::{DialFailure, DisconnectReason, Net, NetEvent};
 
@@ -48,9 +49,21 @@ impl Net {
                 }
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
-                let lost = self.dialer.lost(connection_id, Instant::now(), chance());
+                let (kind, now) = (kind(&error), Instant::now());
+                let lost = match kind {
+                    DialFailure::Nameless(fault) => {
+                        self.dialer.nameless(connection_id, fault, (now, chance()))
+                    }
+                    DialFailure::Unreachable
+                    | DialFailure::OtherKey
+                    | DialFailure::Ourselves
+                    | DialFailure::OtherNetwork
+                    | DialFailure::Forbidden
+                    | DialFailure::BadAddress => self.dialer.lost(connection_id, now, chance()),
+                };
                 if let Some(address) = lost {
-                    self.ready.push_back(NetEvent::DialFailed { address, kind: kind(&error) });
+                    self.ready.push_back(NetEvent::DialFailed { address, kind });
+                    self.tell_names();
                 }
             }
             SwarmEvent::NewListenAddr { address, .. } => {
@@ -72,6 +85,15 @@ impl Net {
             let neighbours =
                 inside.iter().map(|(&id, &Origin { range, path })| Neighbour { id, range, path });
             self.ready.push_back(NetEvent::Engine(Input::Peers(neighbours.collect())));
+        }
+    }
+
+    /// Reports which name cannot be looked up, if that is another one than was reported last.
+    fn tell_names(&mut self) {
+        let trouble = self.dialer.name_trouble();
+        if trouble != self.told_names {
+            self.told_names.clone_from(&trouble);
+            self.ready.push_back(NetEvent::Names(trouble));
         }
     }
 
@@ -133,6 +155,7 @@ impl Net {
         self.peers.connected(peer, self.ranges.origin(remote), Instant::now());
         if let Some(address) = self.dialer.reached(connection, peer) {
             self.ready.push_back(NetEvent::Reached(dialer::without_peer(address)));
+            self.tell_names();
         }
     }
 
@@ -323,10 +346,13 @@ fn kind(error: &DialError) -> DialFailure {
             // One address that a transport knew makes it a matter of reaching the peer: what a
             // person should correct is an address that none of them knows.
             if errors.iter().all(|(_, error)| unknown(error)) {
-                DialFailure::BadAddress
-            } else {
-                DialFailure::Unreachable
+                return DialFailure::BadAddress;
             }
+            let fault = errors.iter().find_map(|(_, error)| match error {
+                TransportError::Other(error) => NameFault::of(error),
+                TransportError::MultiaddrNotSupported(_) => None,
+            });
+            fault.map_or(DialFailure::Unreachable, DialFailure::Nameless)
         }
     }
 }

@@ -33,6 +33,7 @@ mod frame;
 mod gossip_link;
 mod inbound;
 mod muxer;
+mod names;
 mod peers;
 mod quic;
 mod request_response;
@@ -42,6 +43,7 @@ mod transport;
 mod unread;
 
 pub use libp2p::Multiaddr;
+pub use names::NameFault;
 #[cfg(feature = "inside")]
 pub use request_response::{LONGEST_REQUEST, LONGEST_RESPONSE};
 #[cfg(feature = "inside")]
@@ -71,6 +73,7 @@ pub struct Net {
     ready: VecDeque<NetEvent>,
     ranges: RangeNumbers,
     told_peers: BTreeMap<NeighbourId, Origin>,
+    told_names: Option<(String, NameFault)>,
     ticks: Interval,
     last_tick: Instant,
     next_heartbeat: Instant,
@@ -111,6 +114,9 @@ pub enum NetEvent {
         /// The kind of failure.
         kind: DialFailure,
     },
+    /// A name in a configured address cannot be looked up, and why; `None` when all can again. It is
+    /// retried.
+    Names(Option<(String, NameFault)>),
     /// This node closed all connections to a neighbour.
     Disconnected {
         /// The neighbour.
@@ -131,6 +137,7 @@ opaque_debug!(
         ListenFailed,
         Reached,
         DialFailed,
+        Names,
         Disconnected,
     }
 );
@@ -141,6 +148,9 @@ pub enum DialFailure {
     /// No answer; the peer may be back later.
     #[error("nothing answers at this address")]
     Unreachable,
+    /// The name in the address is not known; it is looked up again.
+    #[error("the name in the address was not looked up: {0}")]
+    Nameless(NameFault),
     /// An answer under another transport key: the peer restarted, or is another one. Leave
     /// `/p2p/..` away to accept any key.
     #[error("the peer at this address has another transport key")]
@@ -208,9 +218,6 @@ pub enum NetError {
     /// Multicast DNS does not work here: do without.
     #[error("cannot find peers on the local network: {0}")]
     Lan(String),
-    /// The system's resolver configuration cannot be read.
-    #[error("cannot read the DNS settings of this system: {0}")]
-    Names(String),
     /// A protocol refused its settings: a fault in this program.
     #[error("a protocol cannot be set up: {0}")]
     Protocol(String),
@@ -253,6 +260,7 @@ impl Net {
             ready: VecDeque::new(),
             ranges,
             told_peers: BTreeMap::new(),
+            told_names: None,
             ticks,
             last_tick: now,
             next_heartbeat: now,

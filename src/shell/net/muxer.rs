@@ -213,11 +213,17 @@ pub(super) enum LinkError {
 impl LinkError {
     /// Whether a connection ended because of a stall, by the error that the swarm gives for its end.
     pub(super) fn is_stall(cause: &(dyn Error + 'static)) -> bool {
-        let causes = core::iter::successors(Some(cause), |&error| inner(error));
-        causes
+        causes(cause)
             .filter_map(|error| error.downcast_ref::<Self>())
             .any(|error| matches!(error, Self::Stalled))
     }
+}
+
+/// An error, and all that it was made from.
+pub(super) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    core::iter::successors(Some(error), |&error| inner(error))
 }
 
 /// What an error was made from. `io::Error::source` leaves out the very error it holds.

@@ -14,7 +14,7 @@ use libp2p::{
         muxing::StreamMuxerBox,
         transport::{Boxed, MemoryTransport, OrTransport, upgrade::Version},
     },
-    dns, identity,
+    identity,
     multiaddr::Protocol,
     noise, tcp,
 };
@@ -23,6 +23,7 @@ use super::NetError;
 use super::address_range::RangeNumbers;
 use super::door::BoundedSocket;
 use super::muxer::{Metered, Patience, Yamux};
+use super::names::NamedTransport;
 use super::quic::QuicTransport;
 use super::settings::{NetSettings, Transport};
 
@@ -40,7 +41,7 @@ const YAMUX: Yamux = Yamux { streams: STREAMS };
 /// [`muxer`](super::muxer).
 ///
 /// # Errors
-/// When noise or the system's name resolver cannot be set up.
+/// When noise or QUIC cannot be set up.
 pub(super) fn build_transport(
     settings: &NetSettings,
     key: &identity::Keypair,
@@ -70,9 +71,7 @@ fn internet(key: &identity::Keypair, ranges: RangeNumbers) -> Result<BoxedTransp
     let quic = QuicTransport::new(key, ranges)?.boxed();
     // Around both, and not in each: names are looked up once, and only if an address has one.
     let both = OrTransport::new(quic, tcp).map(|either, _| either.into_inner()).boxed();
-    dns::tokio::Transport::system(both)
-        .map(|named| named.boxed())
-        .map_err(|error| NetError::Names(error.to_string()))
+    Ok(NamedTransport::new(both).boxed())
 }
 
 /// Checks that no program listens on a TCP address yet. The transport itself would share a taken

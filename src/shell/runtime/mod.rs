@@ -70,6 +70,7 @@ pub(in crate::shell) struct Runtime {
     network: String,
     /// Without our transport key, which is another one after a restart: the addresses stay good.
     listening: Vec<String>,
+    names_trouble: Option<String>,
     calls: mpsc::Receiver<NodeCall>,
     log: EventLog,
     /// The identity that speaks where none is named, if one was chosen.
@@ -88,7 +89,7 @@ pub(in crate::shell) struct Runtime {
 }
 
 opaque_debug!(struct Runtime {
-    durable, archive, thread, miner, network, listening, calls, log, chosen, directory,
+    durable, archive, thread, miner, network, listening, names_trouble, calls, log, chosen, directory,
     state, is_stale, reply, progress, reached, commands, course, handle,
 });
 
@@ -312,6 +313,7 @@ impl Runtime {
             miner: Miner::default(),
             network,
             listening: Vec::new(),
+            names_trouble: None,
             calls,
             log,
             chosen,
@@ -654,6 +656,7 @@ impl Runtime {
             // Remembered only once it was reached, and dialled again after a restart.
             Some(Report::Reached(address)) => self.reached.add(address),
             Some(Report::Listening(address)) => self.listening.push(address),
+            Some(Report::Names(trouble)) => self.names_trouble = trouble,
             None => return Err(RuntimeError::Thread(std::io::Error::other("it ended"))),
         }
         Ok(())
@@ -663,6 +666,7 @@ impl Runtime {
     fn tell_network(&self) {
         let mut now = network_status(&self.durable, &self.network);
         now.listening.clone_from(&self.listening);
+        now.names_trouble.clone_from(&self.names_trouble);
         now.rate = self.miner.rate();
         if let Some(mining) = &mut now.mining {
             mining.hashes_per_second = now.rate;
@@ -719,6 +723,7 @@ fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
         peers: status.peers,
         network: network.to_owned(),
         listening: Vec::new(),
+        names_trouble: None,
         pool_bytes: status.pool_places.saturating_mul(PLACE),
         pool_capacity: status.pool_bounds.bytes(),
         pool_items: status.pool_count,

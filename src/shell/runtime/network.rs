@@ -40,6 +40,8 @@ pub(super) enum Report {
     Reached(String),
     /// Others can reach us here.
     Listening(String),
+    /// Which name of a peer is not known, and why; `None` once all are.
+    Names(Option<String>),
 }
 
 /// What the thread is made of.
@@ -325,6 +327,10 @@ impl NetworkDriver {
             }
             NetEvent::Reached(address) => self.report(Report::Reached(address.to_string())),
             NetEvent::Listening(address) => self.report(Report::Listening(address.to_string())),
+            NetEvent::Names(trouble) => {
+                let words = trouble.map(|(name, fault)| format!("{name}: {fault}"));
+                self.report(Report::Names(words));
+            }
             NetEvent::ListenFailed(_) => tracing::warn!("a listener has closed"),
             NetEvent::DialFailed { address: _, kind } => tracing::info!("a dial failed: {kind}"),
             NetEvent::Disconnected { from: _, why } => {

@@ -28,7 +28,7 @@ use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::clock;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;
-use crate::shell::text::message_state;
+use crate::shell::text::{message_state, network_words};
 
 /// Arguments of `undertone listen`: the events to print, and the end.
 #[derive(Clone, Default)]
@@ -123,6 +123,8 @@ struct EventPrinter<'a> {
     ahead: VecDeque<MessageId>,
     /// The figures that were printed last; others change that are of no interest here.
     figures: Option<(usize, Vec<String>, usize)>,
+    /// The trouble with names that was told last.
+    names_trouble: Option<String>,
 }
 
 /// How far a conversation was printed.
@@ -167,6 +169,7 @@ impl<'a> EventPrinter<'a> {
             requests_before: BTreeSet::new(),
             ahead: VecDeque::new(),
             figures: None,
+            names_trouble: None,
         }
     }
 
@@ -469,7 +472,14 @@ impl<'a> EventPrinter<'a> {
 
     async fn on_figures(&mut self, now: NetworkStatus) -> Flow {
         let figures = Some((now.peers, now.listening.clone(), now.pool_items));
-        if self.figures == figures {
+        let same_names = self.names_trouble == now.names_trouble;
+        if !same_names {
+            self.names_trouble.clone_from(&now.names_trouble);
+            if let (Some(trouble), OutputFormat::Text) = (&now.names_trouble, self.format) {
+                output::print_message(&network_words::names(trouble));
+            }
+        }
+        if self.figures == figures && same_names {
             return Flow::Continue(());
         }
         self.figures = figures;

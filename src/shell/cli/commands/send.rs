@@ -37,8 +37,8 @@ use crate::shell::os::signals::StopSignals;
 use crate::shell::rpc::link::silent;
 use crate::shell::text::command;
 use crate::shell::text::lifetime::{self, WorkCost};
-use crate::shell::text::message_state;
 use crate::shell::text::price::{self, AskedPrice};
+use crate::shell::text::{message_state, network_words};
 
 /// Arguments of `undertone send`: recipient, text, postage, and the state to wait for.
 #[derive(Clone)]
@@ -171,6 +171,7 @@ impl Sending<'_> {
             trust: contact.trust,
             session: contact.session,
             peers: 0,
+            names_trouble: None,
         };
         if self.format == OutputFormat::Text && progress.waits_its_turn() {
             output::print_message(&progress.turn_words());
@@ -339,6 +340,7 @@ impl Sending<'_> {
             .map_err(|failure| progress.accepted(failure))?;
         progress.note(&message);
         (progress.session, progress.peers) = (contact.session, network.peers);
+        progress.names_trouble.clone_from(&network.names_trouble);
         progress.postage = (message.lifetime, message.highest);
         progress.note_price(&network, &contact);
         Ok(())
@@ -492,6 +494,8 @@ struct SendProgress {
     session: SessionStatus,
     /// The node's neighbours.
     peers: usize,
+    /// A name of a peer that is not known, and why.
+    names_trouble: Option<String>,
 }
 
 impl SendProgress {
@@ -680,9 +684,11 @@ impl SendProgress {
         }
         // The fault is on this side then, and no longer wait would mend it.
         if self.peers == 0 {
+            let names = self.names_trouble.as_deref().map(network_words::names);
+            let why = names.as_deref().unwrap_or("no peer answered, or no --peer was given");
             let text = FailureText {
                 what: "no peer could be reached",
-                why: "no peer answered, or no --peer was given",
+                why,
                 safe: QUEUED,
                 next: "add --peer MULTIADDR",
             };
@@ -868,6 +874,7 @@ mod tests {
             trust: Trust::Unverified,
             session: SessionStatus::Established,
             peers,
+            names_trouble: None,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::shell::cli::{connect, output};
 use crate::shell::client::{Client, Connect};
 use crate::shell::failure::{Failure, FailureCode};
 use crate::shell::store::{Store, StoreError};
-use crate::shell::text::{clock_skew, junk, price, size};
+use crate::shell::text::{clock_skew, junk, network_words, price, size};
 
 /// `undertone status`
 pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
@@ -177,6 +177,9 @@ fn words(report: &StatusReport) -> String {
     }
     if let Some(in_line) = price::held_back(network.in_line) {
         text.push_str(&format!("\nin line  leaving one by one: {in_line}"));
+    }
+    if let Some(trouble) = &network.names_trouble {
+        text.push_str(&format!("\nnames    {}", network_words::shown(trouble)));
     }
     for address in &network.listening {
         text.push_str("\nlisten   ");

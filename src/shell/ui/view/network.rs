@@ -68,6 +68,9 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
         0 => "  Peers      none; messages wait here".to_owned(),
         peers => format!("  Peers      {peers}"),
     });
+    if let Some(trouble) = &network.names_trouble {
+        rows.extend(figure("Names", &clean(trouble), width));
+    }
     let clock = network.clock().map_or_else(|| "not compared yet".to_owned(), clock_skew::words);
     rows.extend(figure("Clock", &clock, width));
     let full = share(network.pool_bytes, network.pool_capacity);

@@ -208,6 +208,7 @@ fn network(what: u8, id: u64, text: String) -> NetworkStatus {
         peers: usize::from(what),
         network: text.clone(),
         listening: vec![text],
+        names_trouble: None,
         pool_bytes: usize::MAX,
         pool_capacity: usize::from(what) - 17,
         pool_items: 3,
