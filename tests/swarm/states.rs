@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use undertone::engine::command::{Command, CommandError};
-use undertone::engine::conversation::{ACK_WINDOW, MAX_TRANSMISSIONS};
+use undertone::engine::conversation::{MAX_TRANSMISSIONS, SEND_WINDOW};
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::{EnvelopeId, Lifetime};
 use undertone::engine::id::{ContactId, MessageId};
@@ -340,10 +340,10 @@ fn a_message_of_a_contact_can_be_erased_once_it_is_shown() {
 #[test]
 fn a_full_window_of_unacknowledged_messages_does_not_end_the_conversation() {
     let (mut post, [a, _]) = Post::introduced(90);
-    let count = usize::try_from(ACK_WINDOW).expect("small") + 6;
+    let count = usize::try_from(SEND_WINDOW).expect("small") + 6;
     let said: Vec<MessageId> =
         (0..count).map(|number| post.town.say(0, a, &format!("line {number}"))).collect();
-    post.pass(Millis::from_secs(200));
+    post.pass(Millis::from_secs(900));
     let waiting = |post: &Post| {
         let queued = |id: &&MessageId| post.town.state(0, **id) == MessageState::Queued;
         said.iter().filter(queued).count()

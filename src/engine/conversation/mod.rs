@@ -19,6 +19,7 @@ mod commands;
 mod contents;
 mod handshake;
 mod held_back;
+mod reach;
 mod receipts;
 mod receive;
 mod receive_window;
@@ -59,7 +60,7 @@ pub(in crate::engine) use send::{
     Budget, Need, Stay, count_as_left, highest, need, next_envelope, note_paid, on_published, paid,
     spread, take_back_stay,
 };
-pub use send_window::ACK_WINDOW;
+pub use send_window::SEND_WINDOW;
 pub use sessions::MAX_SESSIONS;
 pub(in crate::engine) use sessions::{MAX_CLOCK_DIFFERENCE, Sessions};
 pub use verification::MAX_VERIFICATION_ATTEMPTS;
@@ -198,6 +199,8 @@ impl Conversation {
             let at = turn.env.mono.plus(soon);
             turn.wake_by(self.id, ContactTimer::Retransmit(id), at);
         }
+        // These have their timers already.
+        reach::newly_within(&mut self.sent);
         self.update_gap_report(turn);
         turn.outbox.note_repriced(self.id);
     }
@@ -211,7 +214,7 @@ impl Conversation {
             petname: self.petname.clone(),
             state: self.state,
             sent: self.sent.sequence().clone(),
-            received: self.received.sequences().to_vec(),
+            received: self.received.sequences(),
             offer: self.handshake.pending().cloned().map(Box::new),
             trust: self.verification.trust(),
             read_receipts: self.receipts.enabled(),

@@ -5,9 +5,14 @@
 //! arrive, so a few epochs are remembered. Each takes two numbers, however many messages came in
 //! it: everything below `next` was received, and the bits of `sack` say what was beyond it.
 //!
+//! As many messages are kept out of order as a sender has under way, which is more than the bits of
+//! an acknowledgement reach. The numbers further ahead than that are not stored for themselves: after
+//! a restart, the messages that are buffered tell them. A kind that is not understood is not
+//! buffered, so its number is forgotten and it comes once more.
+//!
 //! Nothing here stores, emits or sets a timer: every method returns what happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::MessageId;
@@ -16,10 +21,10 @@ use crate::engine::record::{
 };
 use crate::engine::session::{Ack, SessionId};
 
-use super::send_window::ACK_WINDOW;
+use super::send_window::SEND_WINDOW;
 
-/// After so many messages an acknowledgement goes without the usual delay, or the sender's window
-/// could fill: half of what one acknowledgement covers.
+/// After so many messages an acknowledgement goes without the usual delay, or more could have come
+/// than the next one names: half of what one acknowledgement covers.
 const MAX_RECEIVED_SINCE_ACK: u32 = 32;
 
 /// Reports of one gap, within about an hour with the usual waits, and again after each start
@@ -30,9 +35,9 @@ pub const MAX_GAP_REPORTS: u32 = 6;
 #[derive(Debug)]
 pub(super) struct ReceiveWindow {
     /// The epoch that the contact used last stands last; at most [`MAX_RECEIVE_SEQUENCES`].
-    sequences: Vec<ReceiveSequence>,
-    /// Messages that came before the ones they follow, by epoch and number; at most [`ACK_WINDOW`]
-    /// of each epoch.
+    sequences: Vec<OpenSequence>,
+    /// Messages that came before the ones they follow, by epoch and number; at most [`SEND_WINDOW`]
+    /// of each epoch: 2 MB of a contact that means harm and uses all of them.
     reorder_buffer: BTreeMap<(u64, u64), MessageRecord>,
     /// Messages that were delivered in an unconfirmed session: a thief of our key could have
     /// written them.
@@ -42,6 +47,14 @@ pub(super) struct ReceiveWindow {
     /// The longest lifetime of the envelopes they came in: the acknowledgement lives as long.
     ack_lifetime: Option<Lifetime>,
     reported_gap: Option<GapReport>,
+}
+
+/// The numbers received in one epoch: as they are stored, and those that lie further ahead.
+#[derive(Debug)]
+struct OpenSequence {
+    stored: ReceiveSequence,
+    /// Received, and more than [`Ack::REACH`] beyond the next; at most [`SEND_WINDOW`].
+    further: BTreeSet<u64>,
 }
 
 /// A gap that is reported with every acknowledgement, and again by itself while it stays.
@@ -81,7 +94,7 @@ pub(super) enum GapChange {
 impl ReceiveWindow {
     pub(super) fn new(sequences: Vec<ReceiveSequence>) -> Self {
         Self {
-            sequences,
+            sequences: sequences.into_iter().map(OpenSequence::from).collect(),
             reorder_buffer: BTreeMap::new(),
             early: BTreeMap::new(),
             received_since_ack: 0,
@@ -91,8 +104,8 @@ impl ReceiveWindow {
     }
 
     /// The numbers received in each epoch, as they are stored with the contact.
-    pub(super) fn sequences(&self) -> &[ReceiveSequence] {
-        &self.sequences
+    pub(super) fn sequences(&self) -> Vec<ReceiveSequence> {
+        self.sequences.iter().map(|sequence| sequence.stored.clone()).collect()
     }
 
     /// Takes back a stored message. One that came early in a session that is not `known` any more
@@ -105,6 +118,9 @@ impl ReceiveWindow {
         let is_early = message.early.is_some_and(known);
         match (message.direction, message.number) {
             (StoredDirection::Buffered { epoch }, Some(number)) => {
+                if let Some(sequence) = self.of_epoch(epoch) {
+                    sequence.restore(number);
+                }
                 self.reorder_buffer.insert((epoch, number), message);
             }
             (StoredDirection::Delivered, _) if is_early => {
@@ -125,7 +141,7 @@ impl ReceiveWindow {
     /// state. Returns the messages buffered in other epochs, to be delivered: the gaps before them
     /// will not be filled.
     pub(super) fn open_epoch(&mut self, epoch: u64, base: u64) -> Vec<MessageRecord> {
-        let known = self.sequences.iter().position(|sequence| sequence.epoch == epoch);
+        let known = self.sequences.iter().position(|sequence| sequence.stored.epoch == epoch);
         let mut waited = Vec::new();
         let sequence = match known {
             Some(index) => self.sequences.remove(index),
@@ -133,7 +149,7 @@ impl ReceiveWindow {
                 // At least one message before them is missing. How many cannot be known: the sender
                 // has lost its count.
                 waited = self.deliver(None, 1);
-                ReceiveSequence { epoch, next: base, sack: 0, read_up_to: 0 }
+                ReceiveSequence { epoch, next: base, sack: 0, read_up_to: 0 }.into()
             }
         };
         if self.sequences.len() >= MAX_RECEIVE_SEQUENCES {
@@ -164,10 +180,9 @@ impl ReceiveWindow {
     /// Takes the buffered messages that are in order now. The first of them is marked with
     /// `missing`, how many numbers before it were given up.
     pub(super) fn deliver_in_order(&mut self, epoch: u64, missing: u64) -> Vec<MessageRecord> {
-        let Some(sequence) = self.sequences.iter().find(|sequence| sequence.epoch == epoch) else {
-            return Vec::new();
-        };
-        self.deliver(Some((epoch, sequence.next)), missing)
+        let Some(sequence) = self.of_epoch(epoch) else { return Vec::new() };
+        let next = sequence.stored.next;
+        self.deliver(Some((epoch, next)), missing)
     }
 
     /// Takes the messages buffered below a number of an epoch, or all of them.
@@ -192,8 +207,11 @@ impl ReceiveWindow {
     /// Gives up on the numbers below `base`, which the contact does not hold any more. Returns how
     /// many of them were missing.
     pub(super) fn skip_to(&mut self, epoch: u64, base: u64) -> u64 {
-        let known = self.sequences.iter_mut().find(|sequence| sequence.epoch == epoch);
-        known.map_or(0, |sequence| sequence.skip_to(base))
+        self.of_epoch(epoch).map_or(0, |sequence| sequence.skip_to(base))
+    }
+
+    fn of_epoch(&mut self, epoch: u64) -> Option<&mut OpenSequence> {
+        self.sequences.iter_mut().find(|sequence| sequence.stored.epoch == epoch)
     }
 
     /// Lifts the mark from what came early in a session that is confirmed now. Returns those
@@ -237,19 +255,21 @@ impl ReceiveWindow {
 
     /// The acknowledgement that every payload carries: of the epoch that the contact used last.
     pub(super) fn latest_ack(&self) -> Option<Ack> {
-        let ReceiveSequence { epoch, next, sack, read_up_to: _ } = *self.sequences.last()?;
+        let ReceiveSequence { epoch, next, sack, read_up_to: _ } = self.sequences.last()?.stored;
         Some(Ack { epoch, next, sack })
     }
 
     /// How many messages are known to exist and have not arrived.
     pub(super) fn missing(&self) -> u64 {
-        self.sequences.last().map_or(0, ReceiveSequence::missing)
+        self.sequences.last().map_or(0, OpenSequence::missing)
     }
 
     /// Notes that a person has read everything of the latest epoch up to the message with this
     /// number. Returns whether that is more than before.
     pub(super) fn read_up_to(&mut self, number: u64) -> bool {
-        let Some(sequence) = self.sequences.last_mut() else { return false };
+        let Some(OpenSequence { stored: sequence, .. }) = self.sequences.last_mut() else {
+            return false;
+        };
         let read = number.saturating_add(1).min(sequence.next);
         let further = read > sequence.read_up_to;
         sequence.read_up_to = sequence.read_up_to.max(read);
@@ -259,7 +279,8 @@ impl ReceiveWindow {
     /// How far a person has read: the epoch, and the lowest number not read. `None` if nothing of
     /// the latest epoch was.
     pub(super) fn last_read(&self) -> Option<(u64, u64)> {
-        let last = self.sequences.last().filter(|last| last.read_up_to > 0)?;
+        let last = self.sequences.last().map(|last| &last.stored);
+        let last = last.filter(|last| last.read_up_to > 0)?;
         Some((last.epoch, last.read_up_to))
     }
 
@@ -298,7 +319,7 @@ impl ReceiveWindow {
     /// Compares what is missing with the gap that is being reported.
     pub(super) fn update_gap_report(&mut self) -> GapChange {
         let last = self.sequences.last().filter(|sequence| sequence.missing() > 0);
-        let gap = last.map(|sequence| (sequence.epoch, sequence.next));
+        let gap = last.map(|sequence| (sequence.stored.epoch, sequence.stored.next));
         // A gap is named by its first number: filling its end leaves the schedule of reports alone,
         // filling its beginning starts it anew.
         if self.reported_gap.map(|report| (report.epoch, report.next)) == gap {
@@ -318,38 +339,55 @@ impl ReceiveWindow {
     }
 }
 
-impl ReceiveSequence {
+impl From<ReceiveSequence> for OpenSequence {
+    fn from(stored: ReceiveSequence) -> Self {
+        Self { stored, further: BTreeSet::new() }
+    }
+}
+
+impl OpenSequence {
+    /// Notes again that a number was received whose message is buffered.
+    fn restore(&mut self, number: u64) {
+        let ahead = number.saturating_sub(self.stored.next);
+        // The bits of the others are stored.
+        if (Ack::REACH + 1..=SEND_WINDOW).contains(&ahead) {
+            self.further.insert(number);
+        }
+    }
+
     /// Notes that `number` was received.
     fn receive(&mut self, number: u64) -> Received {
         // Everything below `next` was received or given up. Shown now, it would be out of its
         // place.
-        let Some(ahead) = number.checked_sub(self.next) else { return Received::Duplicate };
+        let Some(ahead) = number.checked_sub(self.stored.next) else { return Received::Duplicate };
         if ahead == 0 {
             self.advance();
             return Received::InOrder;
         }
-        // No bit of `sack` reaches it, and no honest sender leaves an unacknowledged message so far
-        // behind.
-        if ahead > ACK_WINDOW {
+        // No honest sender leaves an unacknowledged message so far behind.
+        if ahead > SEND_WINDOW {
             return Received::OutOfWindow;
         }
-        let bit = 1_u64 << (ahead - 1);
-        if self.sack & bit != 0 {
-            return Received::Duplicate;
-        }
-        self.sack |= bit;
-        Received::OutOfOrder
+        let is_new = if ahead > Ack::REACH {
+            self.further.insert(number)
+        } else {
+            let bit = 1_u64 << (ahead - 1);
+            let is_new = self.stored.sack & bit == 0;
+            self.stored.sack |= bit;
+            is_new
+        };
+        if is_new { Received::OutOfOrder } else { Received::Duplicate }
     }
 
     /// Gives up on what is missing below `base`; returns how many numbers those are.
     fn skip_to(&mut self, base: u64) -> u64 {
         let mut missing = 0_u64;
-        while self.next < base {
-            if self.sack == 0 {
+        while self.stored.next < base {
+            if self.stored.sack == 0 && self.further.is_empty() {
                 // Nothing beyond was received. A hostile base may be 2^64 away, so it is reached in
-                // one step; the loop takes at most one turn for each bit of `sack`.
-                missing = missing.saturating_add(base - self.next);
-                self.next = base;
+                // one step; the loop takes at most one turn for each number of the window.
+                missing = missing.saturating_add(base - self.stored.next);
+                self.stored.next = base;
                 break;
             }
             missing = missing.saturating_add(1);
@@ -360,9 +398,13 @@ impl ReceiveSequence {
 
     fn advance(&mut self) {
         loop {
-            self.next = self.next.saturating_add(1);
-            let following = self.sack & 1 != 0;
-            self.sack >>= 1;
+            self.stored.next = self.stored.next.saturating_add(1);
+            let following = self.stored.sack & 1 != 0;
+            self.stored.sack >>= 1;
+            // The one that the last bit reaches now.
+            if self.further.remove(&self.stored.next.saturating_add(Ack::REACH)) {
+                self.stored.sack |= 1 << (Ack::REACH - 1);
+            }
             if !following {
                 return;
             }
@@ -371,9 +413,11 @@ impl ReceiveSequence {
 
     /// How many numbers below the highest received one are missing.
     fn missing(&self) -> u64 {
+        let ReceiveSequence { epoch: _, next, sack, read_up_to: _ } = self.stored;
+        let within = u64::from(u64::BITS - sack.leading_zeros());
+        let span = self.further.last().map_or(within, |furthest| furthest.saturating_sub(next));
+        let received = u64::from(sack.count_ones()) + self.further.len() as u64;
         // `next` itself is missing, and has no bit: hence one more than the highest bit.
-        let span = u64::from(u64::BITS - self.sack.leading_zeros());
-        let received = u64::from(self.sack.count_ones());
         if span == 0 { 0 } else { (span + 1).saturating_sub(received) }
     }
 }
@@ -518,17 +562,55 @@ mod tests {
 
     #[test]
     fn a_hostile_base_takes_no_time() {
-        let mut sequence = ReceiveSequence { epoch: 1, next: 0, sack: 0b101, read_up_to: 0 };
-        assert_eq!(sequence.skip_to(u64::MAX), u64::MAX - 2);
-        assert_eq!(sequence.next, u64::MAX);
+        let stored = ReceiveSequence { epoch: 1, next: 0, sack: 0b101, read_up_to: 0 };
+        let mut sequence = OpenSequence::from(stored);
+        assert_eq!(sequence.receive(200), Received::OutOfOrder);
+        assert_eq!(sequence.skip_to(u64::MAX), u64::MAX - 3);
+        assert_eq!(sequence.stored.next, u64::MAX);
+    }
+
+    #[test]
+    fn what_is_further_ahead_than_an_acknowledgement_reaches_is_kept_and_not_named_by_it() {
+        let mut window = buffered(&[64, 65, 256]);
+        assert_eq!(window.receive(257), Received::OutOfWindow);
+        assert_eq!(window.receive(256), Received::Duplicate);
+        let reach = Some(Ack { epoch: 5, next: 0, sack: 1 << 63 });
+        assert_eq!(window.latest_ack(), reach, "65 and 256 count as not heard of");
+        assert_eq!(window.missing(), 254);
+        for number in 0..64 {
+            window.receive(number);
+        }
+        assert_eq!(numbers(&window.deliver_in_order(5, 0)), [64, 65]);
+        assert_eq!(window.latest_ack(), Some(Ack { epoch: 5, next: 66, sack: 0 }));
+        for number in 66..256 {
+            window.receive(number);
+        }
+        assert_eq!(numbers(&window.deliver_in_order(5, 0)), [256]);
+        assert_eq!((window.missing(), window.latest_ack().map(|ack| ack.next)), (0, Some(257)));
+    }
+
+    #[test]
+    fn after_a_restart_the_buffered_messages_tell_what_was_received_further_ahead() {
+        let before = buffered(&[3, 65, 200]);
+        let mut window = ReceiveWindow::new(before.sequences());
+        for message in before.reorder_buffer.into_values() {
+            window.restore(message, |_| true);
+        }
+        assert_eq!(window.missing(), 198);
+        for number in [3, 65, 200] {
+            assert_eq!(window.receive(number), Received::Duplicate);
+        }
+        let missing: Vec<u64> = (0..200).filter(|number| ![3, 65].contains(number)).collect();
+        assert!(missing.iter().all(|number| window.receive(*number) != Received::Duplicate));
+        assert_eq!(numbers(&window.deliver_in_order(5, 0)), [3, 65, 200]);
     }
 
     proptest! {
         #[test]
         fn a_sequence_agrees_with_a_plain_set_of_numbers(
-            steps in proptest::collection::vec((0_u64..150, proptest::bool::weighted(0.05)), 1..300),
+            steps in proptest::collection::vec((0_u64..600, proptest::bool::weighted(0.02)), 1..500),
         ) {
-            let mut sequence = ReceiveSequence::default();
+            let mut sequence = OpenSequence::from(ReceiveSequence::default());
             let mut have = BTreeSet::new();
             for (number, skip) in steps {
                 if skip {
@@ -541,7 +623,7 @@ mod tests {
                         Received::Duplicate
                     } else if number == next {
                         Received::InOrder
-                    } else if number > next + ACK_WINDOW {
+                    } else if number > next + SEND_WINDOW {
                         Received::OutOfWindow
                     } else {
                         Received::OutOfOrder
@@ -552,18 +634,22 @@ mod tests {
                     }
                 }
                 let next = (0..).find(|n| !have.contains(n)).unwrap();
-                prop_assert_eq!(sequence.next, next);
+                prop_assert_eq!(sequence.stored.next, next);
                 for k in 0..64 {
-                    prop_assert_eq!(sequence.sack >> k & 1 == 1, have.contains(&(next + 1 + k)));
+                    let bit = sequence.stored.sack >> k & 1 == 1;
+                    prop_assert_eq!(bit, have.contains(&(next + 1 + k)));
                 }
+                let further = have.range(next + 65..).copied();
+                prop_assert!(sequence.further.iter().copied().eq(further));
+                prop_assert!(sequence.further.len() as u64 <= SEND_WINDOW);
             }
         }
 
         #[test]
         fn missing_counts_the_numbers_not_received_below_the_highest(
-            numbers in proptest::collection::btree_set(0_u64..64, 0..64),
+            numbers in proptest::collection::btree_set(0_u64..256, 0..256),
         ) {
-            let mut sequence = ReceiveSequence::default();
+            let mut sequence = OpenSequence::from(ReceiveSequence::default());
             for &number in &numbers {
                 sequence.receive(number);
             }
@@ -573,7 +659,7 @@ mod tests {
 
         #[test]
         fn whatever_the_order_every_message_is_delivered_once_and_in_its_place(
-            arrivals in proptest::collection::vec(0_u64..50, 1..200),
+            arrivals in proptest::collection::vec(0_u64..250, 1..600),
         ) {
             let mut window = buffered(&[]);
             let mut delivered = Vec::new();

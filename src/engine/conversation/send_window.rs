@@ -2,8 +2,8 @@
 //! acknowledged.
 //!
 //! A message keeps its number while it is sent again and across sessions, so it is shown once and
-//! in its place whatever the network does. The newest unacknowledged number is at most
-//! [`ACK_WINDOW`] ahead of the oldest. Abandoning a message frees its number and lets the base pass
+//! in its place whatever the network does. The newest unacknowledged number is less than
+//! [`SEND_WINDOW`] ahead of the oldest. Abandoning a message frees its number and lets the base pass
 //! it, which tells the contact that the number will not come.
 //!
 //! Nothing here stores, emits or sets a timer: every method returns what happened.
@@ -17,9 +17,10 @@ use crate::engine::price::Step;
 use crate::engine::record::{MessageRecord, MessageState, SendSequence, StoredDirection};
 use crate::engine::session::{Ack, SessionId};
 
-/// How far the newest message may be ahead of the oldest unacknowledged one: the reach of the bits
-/// of one acknowledgement.
-pub const ACK_WINDOW: u64 = 64;
+/// How many numbers may be under way at once, from the oldest unacknowledged message on: more than
+/// one person says in a day to somebody who is away. A guess, and a quarter of a chain's positions,
+/// so that their repetitions find room in it too. A recipient keeps as many out of order.
+pub const SEND_WINDOW: u64 = 256;
 
 /// The send window of one contact.
 #[derive(Debug)]
@@ -41,6 +42,9 @@ pub(super) struct SendWindow {
     /// The next number when this process began. Lower ones were given by the stored state, so even
     /// an acknowledgement from before a rollback names the same messages by them.
     pub(super) restored_next: u64,
+    /// One more than the highest number that an acknowledgement could name when
+    /// [`super::reach::newly_within`] was asked last.
+    pub(super) reached: u64,
     /// Messages that have not left.
     unsent: usize,
 }
@@ -48,7 +52,7 @@ pub(super) struct SendWindow {
 /// The last sending of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Transmission {
-    session: SessionId,
+    pub(super) session: SessionId,
     /// Sendings since the process began or the message was numbered.
     count: u32,
     pub(super) sent_at: Millis,
@@ -78,6 +82,7 @@ impl SendWindow {
     pub(super) fn new(sequence: SendSequence) -> Self {
         Self {
             restored_next: sequence.next,
+            reached: sequence.next.saturating_add(Ack::REACH + 1),
             sequence,
             messages: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -191,10 +196,10 @@ impl SendWindow {
     pub(super) fn next(&self) -> Option<(&MessageRecord, u64)> {
         let id = self.queue.front()?;
         let number = self.sequence.next;
-        // The oldest decides, even if all after it were acknowledged: its bit must stay within
-        // reach.
+        // The oldest decides, even if all after it were acknowledged: the recipient keeps no more out
+        // of order.
         let oldest = self.unacked.keys().next().copied().unwrap_or(number);
-        if number.saturating_sub(oldest) >= ACK_WINDOW {
+        if number.saturating_sub(oldest) >= SEND_WINDOW {
             return None;
         }
         Some((self.messages.get(id)?, number))
@@ -313,8 +318,10 @@ impl SendWindow {
         }
         self.peer_acked_up_to = ack.next;
         let base = self.base(None);
-        // It has later messages and waits for one below our base.
-        (ack.sack != 0 && ack.next < base).then_some(base)
+        // It has later messages, or they may all be beyond what it can name, and waits for one below
+        // our base.
+        let has_later = ack.sack != 0 || base.saturating_sub(ack.next) > Ack::REACH;
+        (has_later && ack.next < base).then_some(base)
     }
 
     /// Makes an announcement of our base due.
@@ -375,8 +382,8 @@ impl SendWindow {
 
     /// Begins `epoch`, in which these messages get the first numbers.
     pub(super) fn renumber(&mut self, epoch: u64, ids: impl Iterator<Item = MessageId>) {
-        // Both are numbers of the epoch before.
-        (self.base_to_announce, self.peer_acked_up_to) = (None, 0);
+        // All are numbers of the epoch before.
+        (self.base_to_announce, self.peer_acked_up_to, self.reached) = (None, 0, 0);
         self.unacked = (0..).zip(ids).collect();
         for (&number, id) in &self.unacked {
             if let Some(message) = self.messages.get_mut(id) {
@@ -450,6 +457,7 @@ const fn state(message: &MessageRecord) -> Option<MessageState> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::reach;
     use super::*;
     use crate::engine::env::UnixSeconds;
     use crate::engine::id::ContactId;
@@ -479,14 +487,50 @@ mod tests {
     }
 
     #[test]
-    fn the_window_is_full_when_the_oldest_is_64_behind() {
-        let mut window = sent(ACK_WINDOW);
-        window.accept(message(99));
-        assert!(window.next().is_none());
-        let acked =
-            window.acknowledge(&Ack { epoch: 5, next: 1, sack: 0 }, 64, Millis(1), Millis(0));
-        assert_eq!(acked.received, [MessageId(0)]);
-        assert_eq!(window.next().map(|(_, number)| number), Some(ACK_WINDOW));
+    fn the_window_is_full_when_256_are_under_way_and_has_room_again_once_the_oldest_came() {
+        let mut window = sent(255);
+        window.accept(message(997));
+        assert_eq!(window.next().map(|(_, number)| number), Some(255));
+        window.number_next(SESSION, Millis(0));
+        window.accept(message(999));
+        assert!(window.next().is_none() && reach::room(&window) == 0);
+        let later = Ack { epoch: 5, next: 0, sack: u64::MAX };
+        assert_eq!(window.acknowledge(&later, 256, Millis(1), Millis(0)).received.len(), 64);
+        assert!(window.next().is_none(), "the oldest decides");
+        let oldest = Ack { epoch: 5, next: 1, sack: 0 };
+        window.acknowledge(&oldest, 256, Millis(1), Millis(0));
+        assert_eq!(window.next().map(|(_, number)| number), Some(256));
+        assert_eq!(reach::room(&window), 65, "from 65 on none is acknowledged");
+    }
+
+    #[test]
+    fn what_no_acknowledgement_can_name_comes_within_reach_when_the_oldest_is_acknowledged() {
+        let mut window = sent(200);
+        let ids = |range: core::ops::Range<u64>| range.map(MessageId).collect::<Vec<_>>();
+        assert!(reach::newly_within(&mut window).is_empty(), "the first have been all the time");
+        assert!(
+            reach::is_within(&window, MessageId(64)) && !reach::is_within(&window, MessageId(65))
+        );
+        let all_it_can_name = Ack { epoch: 5, next: 0, sack: u64::MAX };
+        window.acknowledge(&all_it_can_name, u64::MAX, Millis(1), Millis(0));
+        assert!(reach::newly_within(&mut window).is_empty(), "the oldest is still missing");
+        window.acknowledge(&Ack { epoch: 5, next: 70, sack: 0 }, u64::MAX, Millis(1), Millis(0));
+        assert_eq!(reach::newly_within(&mut window), ids(70..135));
+        window.abandon(MessageId(70));
+        assert_eq!(reach::newly_within(&mut window), ids(135..136));
+        window.start_epoch(6);
+        assert_eq!(reach::newly_within(&mut window), ids(71..136), "under the first numbers");
+        assert!(reach::newly_within(&mut window).is_empty());
+    }
+
+    #[test]
+    fn a_peer_is_stalled_too_when_all_it_has_is_further_than_it_can_say() {
+        let mut window = sent(100);
+        for id in 0..70 {
+            window.abandon(MessageId(id));
+        }
+        assert_eq!(window.is_peer_stalled(&Ack { epoch: 5, next: 0, sack: 0 }), Some(70));
+        assert_eq!(window.is_peer_stalled(&Ack { epoch: 5, next: 6, sack: 0 }), None);
     }
 
     #[test]
@@ -567,9 +611,9 @@ mod tests {
         prop_oneof![
             5 => Just(Step::Accept),
             6 => Just(Step::Number),
-            2 => (0_u64..80, any::<u64>()).prop_map(|(next, sack)| Step::Ack { next, sack }),
+            2 => (0_u64..300, any::<u64>()).prop_map(|(next, sack)| Step::Ack { next, sack }),
             1 => Just(Step::WithdrawLast),
-            1 => (0_u64..80).prop_map(Step::Abandon),
+            1 => (0_u64..300).prop_map(Step::Abandon),
             1 => Just(Step::NewEpoch),
         ]
     }
@@ -577,7 +621,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_window_agrees_with_two_plain_lists(
-            steps in proptest::collection::vec(any_step(), 1..250),
+            steps in proptest::collection::vec(any_step(), 1..700),
         ) {
             let mut window = window();
             // Waiting messages in order, and numbered ones with their numbers.
@@ -592,7 +636,7 @@ mod tests {
                     }
                     Step::Number => {
                         let oldest = numbered.first().map_or(next, |(number, _)| *number);
-                        let fits = next - oldest < ACK_WINDOW && !queue.is_empty();
+                        let fits = next - oldest < SEND_WINDOW && !queue.is_empty();
                         prop_assert_eq!(window.next().is_some(), fits);
                         if fits {
                             let id = queue.remove(0);

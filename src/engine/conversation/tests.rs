@@ -450,6 +450,50 @@ fn acknowledged_numbers_that_were_never_given_reveal_a_rollback_and_begin_anothe
 }
 
 #[test]
+fn messages_256_that_come_in_the_wrong_order_over_a_restart_are_shown_in_theirs() {
+    let (mut one, mut other) = established(27);
+    let said: Vec<String> = (0..300).map(|number| format!("text {number}")).collect();
+    let ids: Vec<MessageId> = said.iter().map(|text| one.say(text)).collect();
+    let mut sent = one.send();
+    assert_eq!(sent.len(), 256);
+    sent.reverse();
+    let (later, first) = sent.split_at(200);
+    later.iter().for_each(|record| other.receive(record));
+    assert!(other.shown.is_empty());
+    assert_eq!(other.conversation.view().missing, 56);
+    other.restart();
+    assert_eq!(other.conversation.view().missing, 56);
+    first.iter().for_each(|record| other.receive(record));
+    assert_eq!(other.shown, said[..256]);
+    settle(&mut one, &mut other);
+    assert_eq!(other.shown, said);
+    assert!(ids.iter().all(|id| one.states.get(id) == Some(&MessageState::Delivered)));
+}
+
+#[test]
+fn a_contact_that_lost_its_state_gets_all_of_256_messages_in_another_session() {
+    let (mut one, mut other) = established(28);
+    let said: Vec<String> = (0..256).map(|number| format!("text {number}")).collect();
+    for text in &said {
+        one.say(text);
+    }
+    assert_eq!(one.send().len(), 256);
+    let own = Arc::new(other.conversation.handshake.own().clone());
+    other.forget_all_but_the_contact(own);
+    other.offer();
+    let offer = other.begin(ContactJob::Offer).expect("the same again");
+    one.receive(&offer);
+    let begun = one.mono;
+    while other.shown.len() < 256 {
+        settle(&mut one, &mut other);
+        one.wait(Millis(5_000));
+        other.wait(Millis(5_000));
+        assert!(one.mono < begun.plus(Millis::from_secs(1_800)), "{}", other.shown.len());
+    }
+    assert_eq!(other.shown, said);
+}
+
+#[test]
 fn read_receipts_are_exchanged_only_if_both_turned_them_on() {
     for on in [true, false] {
         let (mut one, mut other) = established(23);

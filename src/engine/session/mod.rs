@@ -314,6 +314,18 @@ impl Session {
         Ok(EncryptedStep { session, sealed: written.sealed, ledger: written.ledger })
     }
 
+    /// How many more messages its sending chain has positions for.
+    #[must_use]
+    pub fn room(&self) -> u32 {
+        self.window.saturating_sub(self.sending.filled())
+    }
+
+    /// The positions of each of its chains.
+    #[must_use]
+    pub fn positions(&self) -> u32 {
+        self.window
+    }
+
     /// How many skipped keys it keeps.
     #[must_use]
     pub fn skipped(&self) -> usize {

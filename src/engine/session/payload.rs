@@ -46,6 +46,10 @@ pub struct Ack {
 opaque_debug!(struct Ack { epoch, next, sack });
 
 impl Ack {
+    /// How far its bits reach beyond the lowest number not received. What lies beyond them counts as
+    /// not heard of (`proto/session.md`, "How many at once").
+    pub const REACH: u64 = 64;
+
     /// One more than the highest number that it says was received.
     #[must_use]
     pub const fn end(&self) -> u64 {
@@ -59,7 +63,7 @@ impl Ack {
         match number.checked_sub(self.next) {
             None => true,
             Some(0) => false,
-            Some(ahead) => ahead <= 64 && self.sack >> (ahead - 1) & 1 == 1,
+            Some(ahead) => ahead <= Self::REACH && self.sack >> (ahead - 1) & 1 == 1,
         }
     }
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 import ecies as eciespy
 from undertone import chain, ecies, elligator, envelope, envelope_vectors, identity, offer
 from undertone.draws import ORDER, Written
-from undertone.messenger import Messenger
+from undertone.messenger import REACH, WINDOW, Messenger
 from undertone.payload import TEXT, Payload
 from undertone.primitives import Refused, public
 from undertone.session import Full, Session
@@ -200,7 +200,7 @@ class Network:
             for person in self.people.values():
                 if not person.preferred():
                     continue
-                for number in range(len(person.said)):
+                for number in range(person.left):
                     if number not in person.delivered:
                         person.repeat(number)
                 person.acknowledge()
@@ -232,6 +232,51 @@ class Conversation(unittest.TestCase):
                 for one in confirmed:
                     if one.id in words:
                         self.assertEqual(one.words, words[one.id])
+
+
+    def away(self, name, texts):
+        """a says so much to b, who is away and has confirmed a session before; and what is on its way to b."""
+        network = Network(name, crossing=False)
+        self.assertTrue(network.settle())
+        a, b = network.people["a"], network.people["b"]
+        network.ways["b"].clear()
+        for n in range(texts):
+            a.say(str(n))
+        return a, b, network.ways["b"]
+
+    def test_256_messages_leave_for_somebody_away_and_the_next_once_they_are_acknowledged(self):
+        a, b, way = self.away("away", WINDOW + 9)
+        self.assertEqual((a.left, len(way)), (WINDOW, WINDOW))
+        for envelope_ in reversed(way):
+            b.take(*envelope_)
+        self.assertEqual(b.heard(), a.said[:WINDOW])
+        a.take(*self.answer(b))
+        self.assertEqual((a.left, len(a.delivered)), (WINDOW + 9, WINDOW))
+
+    def test_what_is_beyond_the_bits_is_kept_and_counts_as_not_heard_of_until_they_reach_it(self):
+        a, b, way = self.away("beyond", WINDOW)
+        for envelope_ in way[1:]:
+            b.take(*envelope_)
+        self.assertEqual(b.ack()[1:], (0, 2**REACH - 1))
+        a.take(*self.answer(b))
+        self.assertEqual(a.delivered, set(range(1, REACH + 1)))
+        b.take(*way[0])
+        a.take(*self.answer(b))
+        self.assertEqual((b.heard(), len(a.delivered)), (a.said, WINDOW))
+
+    def test_a_number_further_ahead_than_a_sender_goes_counts_as_not_come(self):
+        a, b, _ = self.away("hostile", 0)
+        for number, taken in ((WINDOW + 1, False), (WINDOW, True)):
+            posted = []
+            a.post = lambda *one: posted.append(one)
+            a.payload(number, TEXT, b"ahead")
+            b.take(*posted[0])
+            self.assertEqual(number in b.texts, taken)
+
+    def answer(self, person):
+        posted, person.post = [], lambda *one: posted.append(one)
+        person.acknowledge()
+        return posted[0]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ use crate::engine::turn::{ContactJob, ContactTimer, Turn};
 
 use super::Conversation;
 use super::retransmit::Retransmission;
-use super::send::{Also, last_highest, look_again_at_all, queue_farewells, usual_highest};
+use super::send::{
+    Also, last_highest, look_again_at_all, on_window_moved, queue_farewells, usual_highest,
+};
 use super::send_window::Withdrawn;
 use super::verification::{self, Comparison};
 
@@ -361,7 +363,7 @@ fn erase_message(
     }
     conversation.sent.remove(id);
     conversation.received.remove(id);
-    conversation.schedule_send(turn);
+    on_window_moved(conversation, turn);
     turn.erase(RecordKey::Message(id));
     turn.settle();
     Ok(())

@@ -19,6 +19,7 @@ use crate::engine::turn::{ContactJob, ContactTimer, Turn};
 use super::Conversation;
 use super::contents::{Contents, NumberedContent};
 use super::receive_window::Received;
+use super::send::on_window_moved;
 
 /// Where a payload came from: its envelope's lifetime, and whether it may predate this process.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +139,7 @@ impl Conversation {
         turn.settle();
         self.update_gap_report(turn);
         // The acknowledgement may have made room in the send window.
-        self.schedule_send(turn);
+        on_window_moved(self, turn);
         // An acknowledged message does not raise any more what may be paid.
         turn.outbox.note_repriced(self.id);
     }

@@ -97,7 +97,7 @@ fn a_number_too_far_ahead_is_neither_stored_nor_acknowledged() {
     assert!(one.begin(ContactJob::Acknowledge).is_some());
     let messages =
         |side: &Side| side.store.iter().filter(|kept| matches!(kept, Record::Message(_))).count();
-    take(&mut one, text(1_000, 0), FRESH);
+    take(&mut one, text(258, 0), FRESH);
     assert!(!one.conversation.received.owes_ack());
     assert_eq!((messages(&one), one.conversation.received.missing()), (1, 0));
 }
@@ -280,6 +280,22 @@ fn a_contact_that_waits_for_an_abandoned_number_is_announced_the_base_again() {
 }
 
 #[test]
+fn what_comes_within_reach_of_an_acknowledgement_is_sent_again_when_its_wait_is_over() {
+    let (mut one, _) = established(327);
+    let ids: [MessageId; 80] = lost(&mut one);
+    one.settings.reply_delay = Millis(0);
+    one.workspace.timers = Default::default();
+    one.mono = one.mono.plus(Millis(200_000));
+    let acknowledgement = acknowledging(&one, 5, 0);
+    take(&mut one, acknowledgement, FRESH);
+    let is_due = |id: &MessageId| is_set(&one, ContactTimer::Retransmit(*id));
+    let due: Vec<usize> = (0..80).filter(|at| is_due(&ids[*at])).collect();
+    assert!(due.contains(&65) && due.contains(&69) && !due.contains(&70), "{due:?}");
+    one.wait(Millis(0));
+    assert!(one.workspace.outbox.waits(one.conversation.id, ContactJob::Retransmit(ids[69])));
+}
+
+#[test]
 fn a_stale_envelope_is_believed_about_the_numbers_that_the_process_began_with_alone() {
     let (mut one, _) = established(327);
     assert!(one.command(ContactCommand::SetReadReceipts { on: true }).is_ok());
@@ -343,7 +359,7 @@ fn an_answer_is_acknowledged_and_an_empty_payload_is_not() {
 }
 
 #[test]
-fn an_acknowledgement_goes_at_once_when_the_senders_window_would_fill() {
+fn an_acknowledgement_goes_at_once_after_half_of_what_one_can_name() {
     let (mut one, _) = established(333);
     one.settings.reply_delay = Millis::from_secs(3_600);
     while one.workspace.outbox.pop().is_some() {}

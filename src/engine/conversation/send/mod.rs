@@ -18,6 +18,7 @@ use crate::engine::turn::{Aside, ContactJob, ContactTimer, Job, Turn};
 
 use super::Conversation;
 use super::handshake::{SealedOffer, SendingSession};
+use super::reach;
 use super::retransmit::{Expiry, Retransmission};
 
 /// Sendings of one message without an acknowledgement, about half an hour with the usual waits,
@@ -123,15 +124,61 @@ fn retransmit(
     turn: &mut Turn<'_, '_>,
     id: MessageId,
 ) -> Option<OutgoingRecord> {
+    if waits_for_reach(conversation, id) {
+        return None;
+    }
     let message = conversation.sent.message(id)?;
-    if !Retransmission::of(message).may_retransmit(turn.env.wall) {
-        // Looked at again later, because the clock that says it is too old may be wrong. A person
-        // can still ask for a sending.
-        let wait = Retransmission::of(message).backoff(turn.settings.retransmit_after);
+    // Looked at again later, if the clock says that it is too old, which may be wrong, or if the next
+    // messages need what room there is. A person can still ask for a sending.
+    let schedule = Retransmission::of(message);
+    let is_spared = is_out_of_spare_room(conversation) && !schedule.is_asked_for();
+    if is_spared || !schedule.may_retransmit(turn.env.wall) {
+        let wait = schedule.backoff(turn.settings.retransmit_after);
         turn.wake_after(conversation.id, ContactTimer::Retransmit(id), wait);
+        if is_spared {
+            offer_unless_pending(conversation, turn);
+        }
         return None;
     }
     retransmit_now(conversation, turn, id)
+}
+
+/// Follows after the oldest unacknowledged message may be another one: there may be room for the next,
+/// and more of those that left come within reach of an acknowledgement.
+pub(super) fn on_window_moved(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
+    let preferred = conversation.sessions().preferred().map(Session::id);
+    let first = turn.settings.retransmit_after;
+    for id in reach::newly_within(&mut conversation.sent) {
+        let Some(message) = conversation.sent.message(id) else { continue };
+        let left = Retransmission::of(message).left_to_wait(first, turn.env.wall);
+        // In another session than the contact reads it never came, so it has waited enough.
+        let is_elsewhere = preferred
+            .is_some_and(|session| reach::was_sent_elsewhere(&conversation.sent, id, session));
+        let left = if is_elsewhere { Millis(0) } else { left };
+        // Each at a time of its own: at once they would tell how many wait.
+        let wait = left.max(turn.env.exponential(turn.settings.reply_delay));
+        turn.wake_by(conversation.id, ContactTimer::Retransmit(id), turn.env.mono.plus(wait));
+    }
+    conversation.schedule_send(turn);
+}
+
+/// Whether a message is carried, and no acknowledgement can name it before an older one came: sending
+/// it again would tell nothing. It is when it comes within reach, or when its envelope has expired.
+fn waits_for_reach(conversation: &Conversation, id: MessageId) -> bool {
+    let sent = &conversation.sent;
+    sent.state(id) == Some(MessageState::Sent) && !reach::is_within(sent, id)
+}
+
+/// Whether the session's chain has no positions left but those of messages that may still be said: a
+/// message that a person writes leaves, however often those before it were repeated.
+fn is_out_of_spare_room(conversation: &Conversation) -> bool {
+    let session = conversation.handshake.sending_session().ready();
+    let session = session.and_then(|session| conversation.sessions().get(session));
+    session.is_some_and(|session| {
+        // All of them are a quarter of a chain, which simulations of other networks make shorter.
+        let spare = reach::room(&conversation.sent).min(u64::from(session.positions() / 4));
+        u64::from(session.room()) <= spare
+    })
 }
 
 /// Encrypts an unacknowledged message once more, whatever the schedule says.
@@ -403,7 +450,8 @@ fn purpose_of(conversation: &Conversation, job: ContactJob) -> Option<EnvelopePu
         ContactJob::Retransmit(id) | ContactJob::RetransmitNow(id) => {
             let message = conversation.sent.message(id)?;
             let awaits_ack = conversation.sent.state(id)?.awaits_ack() && message.number.is_some();
-            awaits_ack.then_some(EnvelopePurpose::Message(contact, id))
+            let is_early = job == ContactJob::Retransmit(id) && waits_for_reach(conversation, id);
+            (awaits_ack && !is_early).then_some(EnvelopePurpose::Message(contact, id))
         }
         ContactJob::SendNext => {
             // Without a session, whatever begins one queues the job again.
@@ -698,6 +746,11 @@ pub(super) fn on_expiry_due(
         Expiry::Unacknowledged { look_again } => {
             conversation.advance(turn, id, MessageState::Unacknowledged);
             turn.wake_at(contact, ContactTimer::Expiry(id), turn.env.mono.plus(look_again));
+            // Nobody carries it any more. Within reach it has its schedule.
+            if !reach::is_within(&conversation.sent, id) {
+                let wait = turn.env.exponential(turn.settings.retransmit_after);
+                turn.wake_by(contact, ContactTimer::Retransmit(id), turn.env.mono.plus(wait));
+            }
         }
         Expiry::Abandon => {
             conversation.abandon(turn, id);
@@ -708,7 +761,7 @@ pub(super) fn on_expiry_due(
     }
     turn.settle();
     // An abandoned number may have held up the window.
-    conversation.schedule_send(turn);
+    on_window_moved(conversation, turn);
 }
 
 #[cfg(test)]

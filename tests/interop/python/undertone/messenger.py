@@ -10,6 +10,8 @@ from .primitives import Refused, public
 from .session import LATER, Opened, Session
 
 SESSIONS = 8
+# Numbers under way at once, and kept out of order; and how many an acknowledgement names beyond the lowest.
+WINDOW, REACH = 256, 64
 
 
 class Messenger:
@@ -19,7 +21,8 @@ class Messenger:
         self.identity, self.other, self.post, self.now = identity, other, post, now
         self.draws = draws or Draws()
         self.sessions, self.letters, self.seen = [], {}, set()
-        self.stream, self.said = self.word(), []
+        # What was said, and how much of it was given a number to leave under.
+        self.stream, self.said, self.left = self.word(), [], 0
         # What the other said: in which stream, under which numbers, from which on.
         self.heard_stream, self.texts, self.base = None, {}, 0
         # What the other acknowledged of ours.
@@ -55,23 +58,34 @@ class Messenger:
         return max((one for one in self.sessions if one.sending), key=rank, default=None)
 
     def ack(self):
-        """The lowest number that has not come, and which of the 64 after it have."""
+        """The lowest number that has not come, and which of the 64 after it have; of those after these, nothing."""
         if self.heard_stream is None:
             return None
+        lowest = self.lowest()
+        beyond = sum(1 << k for k in range(REACH) if lowest + 1 + k in self.texts)
+        return self.heard_stream, lowest, beyond
+
+    def lowest(self):
+        """The lowest number that has not come."""
         lowest = self.base
         while lowest in self.texts:
             lowest += 1
-        beyond = sum(1 << k for k in range(64) if lowest + 1 + k in self.texts)
-        return self.heard_stream, lowest, beyond
+        return lowest
 
     def held(self):
         """The lowest number that is not known to have come."""
-        return next((n for n in range(len(self.said)) if n not in self.delivered), len(self.said))
+        return next((n for n in range(self.left) if n not in self.delivered), self.left)
 
     def say(self, text):
-        """A message, under the next number."""
+        """A message, under the next number; it waits while too many before it are not acknowledged."""
         self.said.append(text)
-        self.repeat(len(self.said) - 1)
+        self.leave()
+
+    def leave(self):
+        """Sends what waits, as far as there is room."""
+        while self.left < min(len(self.said), self.held() + WINDOW) and self.preferred():
+            self.left += 1
+            self.repeat(self.left - 1)
 
     def repeat(self, number):
         """The same number again, as another message of a chain."""
@@ -103,9 +117,11 @@ class Messenger:
             if isinstance(found, Opened):
                 self.hear(session, found.payload)
                 self.again()
+                self.leave()
                 return True
         if self.take_offer(body):
             self.again()
+            self.leave()
             return True
         if len(self.unopened) < 4096:
             self.unopened.append((topic, body))
@@ -141,18 +157,19 @@ class Messenger:
             self.closed = True
         if payload.ack and payload.ack[0] == self.stream:
             _, lowest, beyond = payload.ack
-            self.delivered |= set(range(min(lowest, len(self.said))))
-            self.delivered |= {lowest + 1 + k for k in range(64) if beyond >> k & 1}
+            self.delivered |= set(range(min(lowest, self.left)))
+            self.delivered |= {lowest + 1 + k for k in range(REACH) if beyond >> k & 1}
         if payload.kind == READ and session.confirmed:
             stream, below = marked(payload.said)
-            if stream == self.stream and below <= len(self.said):
+            if stream == self.stream and below <= self.left:
                 self.seen_below = max(self.seen_below, below)
         if self.heard_stream is None:
             self.heard_stream = payload.stream
         if payload.stream != self.heard_stream:
             return
         self.base = max(self.base, payload.base)
-        if payload.number is not None:
+        # What is further ahead than a sender goes counts as not come.
+        if payload.number is not None and payload.number <= self.lowest() + WINDOW:
             # What a later version says has a number too, and counts as received.
             said = payload.said.decode() if payload.kind == TEXT else ""
             self.texts.setdefault(payload.number, said)
