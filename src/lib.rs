@@ -295,8 +295,8 @@ mod shell;
 pub mod sim;
 
 pub use engine::event::{
-    ContactView, Direction, HeldBack, IdentityView, MessageView, RequestView, SessionStatus,
-    WaitsFor,
+    ContactView, Direction, HeldBack, IdentityView, MessageView, RequestView, SendRoom,
+    SessionStatus, WaitsFor,
 };
 pub use engine::id::{ContactId, IdentityId, MessageId, RequestId};
 pub use engine::record::MessageState;

@@ -100,6 +100,8 @@ pub struct ContactView {
     /// The highest step that is paid for what goes to them, if it is not that of the node's settings.
     /// A message may have one of its own.
     pub highest: Option<Step>,
+    /// Whether our next message to them may leave before they answer.
+    pub room: SendRoom,
     /// What waits for a lower price.
     pub waiting: Arc<BTreeSet<HeldBack>>,
     /// What may cost what is asked, and waits its turn: it leaves one by one.
@@ -110,8 +112,18 @@ pub struct ContactView {
 
 opaque_debug!(struct ContactView {
     id, identity, petname, key, session, trust, safety_number, sas, missing, read_receipts, restored,
-    highest, waiting, in_line, next_look,
+    highest, room, waiting, in_line, next_look,
 });
+
+/// Whether another message to a contact may leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SendRoom {
+    /// It may, or none is queued.
+    #[default]
+    Free,
+    /// So many are not acknowledged that the queued ones wait until the contact answers.
+    Full,
+}
 
 /// Something of ours to a contact that is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,21 +145,25 @@ pub enum WaitsFor {
     Price,
     /// Its turn: it may be paid for, and what is for its contact leaves one by one.
     Turn,
+    /// An acknowledgement of earlier messages: so many have none that no further one leaves.
+    Acknowledgement,
 }
 
 impl ContactView {
     /// What holds a message of ours to them back; `None` if nothing of this kind does.
     #[must_use]
     pub fn waits_for(&self, message: &MessageView) -> Option<WaitsFor> {
+        if self.room == SendRoom::Full && message.is_queued() {
+            return Some(WaitsFor::Acknowledgement);
+        }
         self.waits(|what| match message.direction {
             Direction::Outgoing(MessageState::Queued) => what == HeldBack::Messages,
             Direction::Outgoing(MessageState::Mining | MessageState::Sent) => {
                 what == HeldBack::Again(message.id)
             }
             Direction::Outgoing(MessageState::Unacknowledged) => {
-                // Abandoned, and queued again.
-                let is_queued = message.number.is_none() && message.delivery.first_sent.is_none();
-                what == HeldBack::Again(message.id) || (is_queued && what == HeldBack::Messages)
+                what == HeldBack::Again(message.id)
+                    || (message.is_queued() && what == HeldBack::Messages)
             }
             Direction::Outgoing(
                 MessageState::Delivered
@@ -262,6 +278,27 @@ pub enum Direction {
 }
 
 impl MessageView {
+    /// Whether it waits in the queue: it was never sent, or was given up and is to be sent as another
+    /// one.
+    #[must_use]
+    pub fn is_queued(&self) -> bool {
+        match self.direction {
+            Direction::Outgoing(MessageState::Queued) => true,
+            Direction::Outgoing(MessageState::Unacknowledged) => {
+                self.number.is_none() && self.delivery.first_sent.is_none()
+            }
+            Direction::Outgoing(
+                MessageState::Mining
+                | MessageState::Sent
+                | MessageState::Delivered
+                | MessageState::Read
+                | MessageState::Failed
+                | MessageState::Cancelled,
+            )
+            | Direction::Incoming => false,
+        }
+    }
+
     /// The time until which it is sent again by itself, ever more rarely; `None` if it is not, or
     /// not yet.
     #[must_use]

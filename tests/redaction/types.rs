@@ -305,6 +305,7 @@ fn quiet_network() -> NetworkStatus {
         floor_bits: 4,
         waiting: WaitingStatus::default(),
         in_line: WaitingStatus::default(),
+        unanswered: 0,
         cover_per_minute: None,
         cover: CoverStatus::Off,
         mining: None,

@@ -12,7 +12,7 @@ use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::Lifetime;
 use undertone::engine::event::{
-    ContactView, Direction, IdentityView, MessageView, RequestView, SessionStatus,
+    ContactView, Direction, IdentityView, MessageView, RequestView, SendRoom, SessionStatus,
 };
 use undertone::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use undertone::engine::price::ShownWork;
@@ -75,6 +75,7 @@ pub(crate) fn contact(id: ContactId, petname: &str, link: SessionStatus) -> Cont
         read_receipts: false,
         restored: None,
         highest: None,
+        room: SendRoom::Free,
         waiting: std::sync::Arc::default(),
         in_line: std::sync::Arc::default(),
         next_look: None,
@@ -283,6 +284,7 @@ pub(crate) fn network() -> NetworkStatus {
         floor_bits: 18,
         waiting: WaitingStatus::default(),
         in_line: WaitingStatus::default(),
+        unanswered: 0,
         cover_per_minute: Some(2.0),
         cover: CoverStatus::Runs,
         mining: Some(MiningStatus { tries: 1 << 18, hashes_per_second: 71_000 }),

@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::engine::env::{Millis, Seconds, UnixSeconds};
-use crate::engine::event::HeldBack;
+use crate::engine::event::{HeldBack, SendRoom};
 use crate::engine::record::{EnvelopePurpose, MessageState};
 use crate::engine::turn::{Aside, ContactJob, ContactTimer, Job, Timer, Turn};
 
 use super::Conversation;
 use super::handshake::SendingSession;
+use super::reach;
 use super::send::{Need, lifetime_of, need};
 
 /// How much of ours is held back. Totals of a node.
@@ -30,6 +31,17 @@ pub struct HeldBackTotals {
     pub answers: usize,
 }
 
+/// What is held back in a node, by what it waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldBackIn {
+    /// A lower price.
+    pub price: HeldBackTotals,
+    /// Its turn.
+    pub turn: HeldBackTotals,
+    /// An acknowledgement: messages that have not left, as too many before them have none.
+    pub acknowledgement: usize,
+}
+
 /// What was told last.
 #[derive(Debug, Default)]
 pub(super) struct Told {
@@ -39,6 +51,8 @@ pub(super) struct Told {
     pub(super) in_line: Arc<BTreeSet<HeldBack>>,
     /// When the price is looked at next, by both clocks.
     pub(super) look: Option<(Millis, UnixSeconds)>,
+    /// Whether the next message may leave before the contact answers.
+    room: SendRoom,
 }
 
 /// Tells front ends what is held back, if that is not what they were told last.
@@ -51,25 +65,37 @@ pub(in crate::engine) fn tell_held_back(conversation: &mut Conversation, turn: &
     let look = turn.timers.due(timer).filter(|_| is_any);
     let told = &conversation.held_back;
     let before = told.look.map(|(at, _)| at);
-    if (&*told.waiting, &*told.in_line, before) != (&waiting, &in_line, look) {
+    let room = room(conversation);
+    let is_as_told = (&*told.waiting, &*told.in_line, before) == (&waiting, &in_line, look);
+    if !is_as_told || told.room != room {
         let wall = |at: Millis| {
             let left = at.0.saturating_sub(turn.env.mono.0).div_ceil(1_000);
             turn.env.wall.plus(Seconds(u32::try_from(left).unwrap_or(u32::MAX)))
         };
         let look = look.map(|at| (at, wall(at)));
         let (waiting, in_line) = (Arc::new(waiting), Arc::new(in_line));
-        conversation.held_back = Told { waiting, in_line, look };
+        conversation.held_back = Told { waiting, in_line, look, room };
         conversation.emit(turn);
     }
 }
 
-/// Adds what of this contact waits for a lower price, and what waits its turn.
-pub(in crate::engine) fn add_held_back(
-    conversation: &Conversation,
-    (for_price, in_line): (&mut HeldBackTotals, &mut HeldBackTotals),
-) {
+/// Whether the next message may leave, or has to wait until the contact answers: too many are not
+/// acknowledged, or they and their repetitions have filled the session's chain.
+pub(super) fn room(conversation: &Conversation) -> SendRoom {
+    let session = conversation.handshake.sending_session().ready();
+    let session = session.and_then(|session| conversation.sessions().get(session));
+    let has_room =
+        reach::room(&conversation.sent) > 0 && session.is_none_or(|session| session.room() > 0);
+    if has_room || !conversation.sent.has_queued() { SendRoom::Free } else { SendRoom::Full }
+}
+
+/// Adds what of this contact is held back.
+pub(in crate::engine) fn add_held_back(conversation: &Conversation, all: &mut HeldBackIn) {
     let told = &conversation.held_back;
-    for (held, totals) in [(&told.waiting, for_price), (&told.in_line, in_line)] {
+    if room(conversation) == SendRoom::Full {
+        all.acknowledgement += conversation.sent.queue.len();
+    }
+    for (held, totals) in [(&told.waiting, &mut all.price), (&told.in_line, &mut all.turn)] {
         for what in held.iter() {
             match what {
                 HeldBack::Request(_) => totals.requests += 1,

@@ -50,7 +50,7 @@ use crate::engine::session::{ReceivedOffer, Session, SessionId};
 use crate::engine::turn::{ContactJob, ContactTimer, Turn};
 
 pub(in crate::engine) use commands::{ContactCommand, check_text, remove, remove_with_identity};
-pub use held_back::HeldBackTotals;
+pub use held_back::{HeldBackIn, HeldBackTotals};
 pub(in crate::engine) use held_back::{add_held_back, tell_held_back};
 pub use receipts::MAX_AWAITED_RECEIPTS;
 pub(in crate::engine) use receive::{Opened, Provenance};
@@ -243,6 +243,7 @@ impl Conversation {
             read_receipts: self.receipts.enabled(),
             restored: self.restored,
             highest: self.highest,
+            room: held_back::room(self),
             waiting: Arc::clone(&self.held_back.waiting),
             in_line: Arc::clone(&self.held_back.in_line),
             next_look: self.held_back.look.map(|(_, wall)| wall),

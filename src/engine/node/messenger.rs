@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::carrier::Carriage;
 use crate::engine::conversation::{
-    self, Conversation, HeldBackTotals, MAX_CLOCK_DIFFERENCE, Need, Opened, Provenance, Stay, Swept,
+    self, Conversation, HeldBackIn, MAX_CLOCK_DIFFERENCE, Need, Opened, Provenance, Stay, Swept,
 };
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::UnixSeconds;
@@ -136,13 +136,13 @@ impl Messenger {
         turn.outbox.take_repriced();
     }
 
-    /// What waits for a lower price, and what waits its turn, in all conversations.
-    pub(super) fn held_back(&self) -> (HeldBackTotals, HeldBackTotals) {
-        let (mut for_price, mut in_line) = (HeldBackTotals::default(), HeldBackTotals::default());
+    /// What is held back in all conversations.
+    pub(super) fn held_back(&self) -> HeldBackIn {
+        let mut all = HeldBackIn::default();
         for conversation in self.conversations.values() {
-            conversation::add_held_back(conversation, (&mut for_price, &mut in_line));
+            conversation::add_held_back(conversation, &mut all);
         }
-        (for_price, in_line)
+        all
     }
 
     /// The step that a message of ours was last published for, in this process.

@@ -26,7 +26,7 @@ mod roster;
 mod user_agent;
 
 use crate::engine::carrier::Carrier;
-use crate::engine::conversation::HeldBackTotals;
+use crate::engine::conversation::{HeldBackIn, HeldBackTotals};
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::ValidationError;
 use crate::engine::event::Event;
@@ -207,6 +207,8 @@ pub struct NodeStatus {
     pub price_wait: HeldBackTotals,
     /// What of ours may be paid for, and waits its turn.
     pub turn_wait: HeldBackTotals,
+    /// Messages of ours that have not left, and wait until earlier ones are acknowledged.
+    pub acknowledgement_wait: usize,
     /// Whether junk is sent.
     pub cover: Cover,
     /// The difference between this machine's clock and those of its neighbours, if any reported.
@@ -221,7 +223,7 @@ impl NodeStatus {
     /// The figures of both halves of a node.
     #[must_use]
     pub fn of(carrier: &Carrier, agent: &UserAgent) -> Self {
-        let (price_wait, turn_wait) = agent.held_back();
+        let HeldBackIn { price, turn, acknowledgement } = agent.held_back();
         let (settings, pool) = (carrier.settings(), carrier.pool());
         Self {
             peers: carrier.peers(),
@@ -234,8 +236,9 @@ impl NodeStatus {
             asked: carrier.last_paid(),
             mining_tries: agent.mining_tries(),
             queued: agent.unsent(),
-            price_wait,
-            turn_wait,
+            price_wait: price,
+            turn_wait: turn,
+            acknowledgement_wait: acknowledgement,
             cover: Cover::of(carrier),
             clock: carrier.skew(),
             caught_up: carrier.fetched(),

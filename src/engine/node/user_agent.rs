@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use crate::engine::carrier::{Carriage, Handover, News, SWEEP_EVERY};
 use crate::engine::command::CommandError;
-use crate::engine::conversation::HeldBackTotals;
+use crate::engine::conversation::HeldBackIn;
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::event::Event;
@@ -184,9 +184,9 @@ impl UserAgent {
         self.messenger.unsent()
     }
 
-    /// What of ours waits for a lower price, and what waits its turn.
+    /// What of ours is held back.
     #[must_use]
-    pub fn held_back(&self) -> (HeldBackTotals, HeldBackTotals) {
+    pub fn held_back(&self) -> HeldBackIn {
         self.messenger.held_back()
     }
 

@@ -46,6 +46,9 @@ pub struct NetworkStatus {
     /// What of ours may be paid for, and waits its turn.
     #[serde(default)]
     pub in_line: WaitingStatus,
+    /// Messages of ours that have not left, and wait until earlier ones are acknowledged.
+    #[serde(default, rename = "waits_for_acknowledgement")]
+    pub unanswered: usize,
     /// Junk envelopes a minute on average; `None` without cover.
     pub cover_per_minute: Option<f64>,
     /// Whether any is sent at the moment.
@@ -70,7 +73,7 @@ pub struct NetworkStatus {
 
 opaque_debug!(struct NetworkStatus {
     ready, peers, network, listening, names_trouble, pool_bytes, pool_capacity, pool_items, steps,
-    price, price_from, fill, line, floor_bits, waiting, in_line, cover_per_minute, cover, mining, queued, rate, clock_minutes, clock_witnesses, caught_up, archive,
+    price, price_from, fill, line, floor_bits, waiting, in_line, unanswered, cover_per_minute, cover, mining, queued, rate, clock_minutes, clock_witnesses, caught_up, archive,
 });
 
 impl NetworkStatus {
@@ -257,6 +260,7 @@ pub(in crate::shell) mod tests {
             floor_bits: 0,
             waiting: WaitingStatus::default(),
             in_line: WaitingStatus::default(),
+            unanswered: 0,
             cover_per_minute: None,
             cover: CoverStatus::Off,
             mining: None,

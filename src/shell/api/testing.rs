@@ -12,7 +12,7 @@ use crate::engine::crypto::sas::{Half, SasWord};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::{
-    ContactView, Direction, HeldBack, IdentityView, MessageView, RequestView, SasHalf,
+    ContactView, Direction, HeldBack, IdentityView, MessageView, RequestView, SasHalf, SendRoom,
     SessionStatus,
 };
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
@@ -68,6 +68,7 @@ pub(in crate::shell) fn people() -> (Identity, Contact, Request) {
         read_receipts: true,
         restored: Some(UnixSeconds(1)),
         highest: Some(Step::MAX),
+        room: SendRoom::Full,
         waiting: Arc::new(BTreeSet::from([
             HeldBack::Again(MessageId(1)),
             HeldBack::Request(Lifetime::Day),

@@ -17,7 +17,7 @@ use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{Half, SasWord};
 use crate::engine::env::{Seconds, UnixSeconds};
 use crate::engine::envelope::Lifetime;
-use crate::engine::event::{HeldBack, SasHalf, SessionStatus};
+use crate::engine::event::{HeldBack, SasHalf, SendRoom, SessionStatus};
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::price::{ShownWork, Step};
 use crate::engine::record::{DeliveryLog, HoldReason, MessageState, Trust, VerificationMethod};
@@ -78,7 +78,7 @@ fn contact() -> impl Strategy<Value = Contact> {
     (ids, state, figures).prop_map(
         |((id, identity, petname, key, own), (session, trust, sas), figures)| {
             let (missing, read_receipts, restored, unread, (highest, held)) = figures;
-            let (waiting, in_line, next_look) = held;
+            let (waiting, in_line, next_look, room) = held;
             let view = ContactView {
                 id: ContactId(id),
                 identity: IdentityId(identity),
@@ -92,6 +92,7 @@ fn contact() -> impl Strategy<Value = Contact> {
                 read_receipts,
                 restored,
                 highest,
+                room,
                 waiting,
                 in_line,
                 next_look,
@@ -107,7 +108,7 @@ fn step() -> impl Strategy<Value = Option<Step>> {
 
 type Held = Arc<BTreeSet<HeldBack>>;
 
-fn held_back() -> impl Strategy<Value = (Held, Held, Option<UnixSeconds>)> {
+fn held_back() -> impl Strategy<Value = (Held, Held, Option<UnixSeconds>, SendRoom)> {
     let what = prop_oneof![
         proptest::sample::select(&Lifetime::ALL[..]).prop_map(HeldBack::Request),
         Just(HeldBack::Messages),
@@ -115,7 +116,8 @@ fn held_back() -> impl Strategy<Value = (Held, Held, Option<UnixSeconds>)> {
         Just(HeldBack::Answers),
     ];
     let held = proptest::collection::btree_set(what, 0..4).prop_map(Arc::new);
-    (held.clone(), held, proptest::option::of(moment()))
+    let room = prop_oneof![Just(SendRoom::Free), Just(SendRoom::Full)];
+    (held.clone(), held, proptest::option::of(moment()), room)
 }
 
 fn message() -> impl Strategy<Value = Message> {
@@ -316,6 +318,7 @@ fn the_readme_lists_every_field_of_identities_contacts_requests_and_messages() {
             read_receipts: true,
             restored: None,
             highest: None,
+            room: SendRoom::Full,
             waiting: Arc::new(BTreeSet::from([what])),
             in_line: Arc::default(),
             next_look: None,

@@ -20,7 +20,7 @@ use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::{
-    ContactView, Direction, HeldBack, IdentityView, MessageView, RequestView, SasHalf,
+    ContactView, Direction, HeldBack, IdentityView, MessageView, RequestView, SasHalf, SendRoom,
     SessionStatus, WaitsFor,
 };
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
@@ -331,6 +331,8 @@ pub(super) struct ContactWire {
     waits_for_price: Vec<HeldBackWire>,
     #[serde(default)]
     waits_for_turn: Vec<HeldBackWire>,
+    #[serde(default)]
+    waits_for_acknowledgement: Vec<HeldBackWire>,
     #[serde(default, with = "time_or_none")]
     next_look: Option<UnixSeconds>,
 }
@@ -392,6 +394,10 @@ impl From<Contact> for ContactWire {
             max_work: view.highest,
             waits_for_price: view.waiting.iter().copied().map(HeldBackWire::from).collect(),
             waits_for_turn: view.in_line.iter().copied().map(HeldBackWire::from).collect(),
+            waits_for_acknowledgement: match view.room {
+                SendRoom::Free => Vec::new(),
+                SendRoom::Full => vec![HeldBackWire::Messages],
+            },
             next_look: view.next_look,
             name: view.petname,
         }
@@ -420,6 +426,11 @@ impl TryFrom<ContactWire> for Contact {
             read_receipts: wire.read_marks,
             restored: wire.restored,
             highest: wire.max_work,
+            room: if wire.waits_for_acknowledgement.is_empty() {
+                SendRoom::Free
+            } else {
+                SendRoom::Full
+            },
             waiting: held(wire.waits_for_price),
             in_line: held(wire.waits_for_turn),
             next_look: wire.next_look,
@@ -606,6 +617,8 @@ enum SideWire {
         waits_for_price: bool,
         #[serde(default)]
         waits_for_turn: bool,
+        #[serde(default)]
+        waits_for_acknowledgement: bool,
     },
 }
 
@@ -627,6 +640,7 @@ impl From<Message> for MessageWire {
                     max_work,
                     waits_for_price: waits_for == Some(WaitsFor::Price),
                     waits_for_turn: waits_for == Some(WaitsFor::Turn),
+                    waits_for_acknowledgement: waits_for == Some(WaitsFor::Acknowledgement),
                 }
             }
         };
@@ -662,13 +676,15 @@ impl TryFrom<MessageWire> for Message {
                 max_work,
                 waits_for_price,
                 waits_for_turn,
+                waits_for_acknowledgement,
             } => {
                 highest = max_work;
-                waits_for = match (waits_for_price, waits_for_turn) {
-                    (true, _) => Some(WaitsFor::Price),
-                    (false, true) => Some(WaitsFor::Turn),
-                    (false, false) => None,
-                };
+                let all = [
+                    (waits_for_acknowledgement, WaitsFor::Acknowledgement),
+                    (waits_for_price, WaitsFor::Price),
+                    (waits_for_turn, WaitsFor::Turn),
+                ];
+                waits_for = all.into_iter().find_map(|(waits, why)| waits.then_some(why));
                 (Direction::Outgoing(state), delivery.into(), to)
             }
         };

@@ -295,7 +295,7 @@ pub(super) mod tests {
     use super::*;
     use crate::engine::crypto::keys::PublicKey;
     use crate::engine::crypto::safety_number::SafetyNumber;
-    use crate::engine::event::{ContactView, HeldBack};
+    use crate::engine::event::{ContactView, HeldBack, SendRoom};
     use crate::engine::id::{ContactId, IdentityId};
     use crate::engine::record::{DeliveryLog, HoldReason, Trust};
     use crate::shell::api::testing::ours;
@@ -320,6 +320,7 @@ pub(super) mod tests {
             read_receipts: true,
             restored: None,
             highest: None,
+            room: SendRoom::Free,
             waiting: Arc::default(),
             in_line: Arc::default(),
             next_look: None,

@@ -95,6 +95,8 @@ failure_codes! {
     NotForLong "not_for_long" TimeOver
         "the message was sent for less work than is asked, so not all nodes hold it; it is sent again";
     TimeOver "time_over" TimeOver "the time limit passed before what was waited for";
+    WaitsForAcknowledgement "waits_for_acknowledgement" TimeOver
+        "the message waits until earlier ones are acknowledged, and was not sent in time; it may still be";
     WaitsForPrice "waits_for_price" TimeOver
         "the message waits for a lower price, and was not sent in time; it may still be";
     WaitsForTurn "waits_for_turn" TimeOver

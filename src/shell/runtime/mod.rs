@@ -735,6 +735,7 @@ fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
         floor_bits: status.floor_bits,
         waiting: held_back(status.price_wait),
         in_line: held_back(status.turn_wait),
+        unanswered: status.acknowledgement_wait,
         cover_per_minute: settings.junk.map(per_minute),
         cover: match status.cover {
             Cover::Off => CoverStatus::Off,

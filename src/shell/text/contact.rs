@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::event::{ContactView, HeldBack, SessionStatus};
+use super::price::UNANSWERED;
+use crate::engine::event::{ContactView, HeldBack, SendRoom, SessionStatus};
 use crate::shell::api::words::session_word;
 
 /// The state of the session, for people.
@@ -83,6 +84,9 @@ pub(in crate::shell) const fn awaited_decision(contact: &ContactView) -> Option<
 pub(in crate::shell) fn obstacle(contact: &ContactView) -> Option<String> {
     match (awaited_decision(contact), contact.session) {
         (Some(decision), _) => Some(format!("It waits until {decision}.")),
+        (None, SessionStatus::Established) if contact.room == SendRoom::Full => {
+            Some(format!("It waits for an acknowledgement: {UNANSWERED}."))
+        }
         (None, SessionStatus::Established) => None,
         (None, _) => Some(format!("It waits for the session: {}.", link_words(contact))),
     }

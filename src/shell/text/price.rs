@@ -19,7 +19,8 @@ pub(in crate::shell) struct AskedPrice {
     most: Step,
 }
 
-/// What holds a message of ours back that could leave otherwise: the price, or its turn.
+/// What holds a message of ours back that could leave otherwise: the price, its turn, or earlier ones
+/// that are not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell) struct PriceHold {
     asked: AskedPrice,
@@ -48,8 +49,11 @@ impl PriceHold {
         // It may be the request before it that is too dear.
         let lifetime = contact.waiting_request().unwrap_or_default().max(message.lifetime);
         let asked = AskedPrice::of_message(price, (lifetime, message.highest), contact);
-        // The price may have fallen since the node told.
-        let waits_for = if asked.is_too_high() { told } else { WaitsFor::Turn };
+        let waits_for = match told {
+            // The price may have fallen since the node told.
+            WaitsFor::Price if !asked.is_too_high() => WaitsFor::Turn,
+            WaitsFor::Price | WaitsFor::Turn | WaitsFor::Acknowledgement => told,
+        };
         let limit = if message.highest.is_some() { Limit::Own } else { Limit::OfContact };
         Some(Self { asked, waits_for, limit, look: contact.next_look })
     }
@@ -76,6 +80,7 @@ impl PriceHold {
         match self.waits_for {
             WaitsFor::Price => "a lower price",
             WaitsFor::Turn => "its turn",
+            WaitsFor::Acknowledgement => "an acknowledgement",
         }
     }
 
@@ -86,9 +91,14 @@ impl PriceHold {
         match self.waits_for {
             WaitsFor::Price => format!("{}; {}", self.asked.excess(), looks(self.look, now)),
             WaitsFor::Turn => one_by_one(self.look, now),
+            WaitsFor::Acknowledgement => UNANSWERED.to_owned(),
         }
     }
 }
+
+/// Why a message waits for an acknowledgement: of those before it.
+pub(in crate::shell) const UNANSWERED: &str =
+    "too many earlier messages have none yet; it is sent automatically once this contact answers";
 
 /// When the price is looked at again: `the price is looked at again within 3 hours`.
 pub(in crate::shell) fn looks(look: Option<UnixSeconds>, now: UnixSeconds) -> String {
@@ -294,6 +304,13 @@ pub(in crate::shell) fn held_back(held: WaitingStatus) -> Option<String> {
     .flatten()
     .collect();
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// How many messages wait until earlier ones are acknowledged: `until earlier ones are acknowledged: 2
+/// messages`; `None` if none does.
+pub(in crate::shell) fn unanswered(messages: usize) -> Option<String> {
+    let held = held_back(WaitingStatus { messages, ..WaitingStatus::default() });
+    held.map(|what| format!("until earlier ones are acknowledged: {what}"))
 }
 
 /// Why no junk is sent: `none now: more than 8 times the usual work is asked`.

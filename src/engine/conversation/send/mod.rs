@@ -113,6 +113,8 @@ fn next_message(
     // would say that it never left.
     conversation.advance(turn, id, MessageState::Mining);
     turn.settle();
+    // What is queued behind it may have to wait for an answer now, and front ends say so.
+    turn.outbox.note_repriced(conversation.id);
     // One message for each job, so that other contacts have their turn between two of this one.
     conversation.schedule_send(turn);
     Some(record)

@@ -7,10 +7,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::command::Reply;
 use crate::engine::conversation::tests::{Side, established, pair, settle};
-use crate::engine::conversation::{ContactCommand, HeldBackTotals, add_held_back, tell_held_back};
+use crate::engine::conversation::{
+    ContactCommand, HeldBackIn, HeldBackTotals, add_held_back, tell_held_back,
+};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Postage;
-use crate::engine::event::{HeldBack, SessionStatus};
+use crate::engine::event::{HeldBack, SendRoom, SessionStatus, WaitsFor};
 use crate::engine::price;
 use crate::engine::record::{ContactState, HoldReason, RETRANSMIT_FOR, Trust};
 use crate::engine::turn::{Aside, Job, Leave, Timer};
@@ -199,6 +201,77 @@ fn a_full_chain_that_a_queued_message_meets_first_offers_another_session_too() {
         assert!(one.conversation.sent.sequence().next <= 4);
     }
     assert!(one.conversation.handshake.pending().is_some());
+}
+
+#[test]
+fn messages_256_of_which_nobody_answered_leave_and_the_next_says_that_it_waits_for_an_answer() {
+    let (mut one, _) = established(401);
+    let sent: Vec<MessageId> = (0..256).map(|_| lost(&mut one, "away")).collect();
+    assert!(sent.iter().all(|id| one.states[id] == MessageState::Sent));
+    one.turn(tell_held_back);
+    assert_eq!(one.conversation.view().room, SendRoom::Free, "none waits");
+    one.workspace.outbox.take_repriced();
+    let id = one.say("one more");
+    assert!(one.begin(ContactJob::SendNext).is_none());
+    assert_eq!(one.workspace.outbox.take_repriced().len(), 1, "front ends are to be told");
+    one.turn(tell_held_back);
+    let view = one.conversation.view();
+    let message = one.conversation.sent.message(id).expect("queued").view();
+    assert_eq!(view.waits_for(&message), Some(WaitsFor::Acknowledgement));
+    let left = one.conversation.sent.message(sent[0]).expect("sent").view();
+    assert_eq!(view.waits_for(&left), None);
+    let mut all = HeldBackIn::default();
+    add_held_back(&one.conversation, &mut all);
+    assert_eq!(all, HeldBackIn { acknowledgement: 1, ..HeldBackIn::default() });
+    one.turn(|conversation, turn| conversation.abandon(turn, sent[0]));
+    assert_eq!(one.conversation.view().room, SendRoom::Free);
+    assert!(one.begin(ContactJob::SendNext).is_some());
+}
+
+#[test]
+fn what_is_queued_while_the_chain_is_full_says_that_it_waits_for_an_answer() {
+    let (mut one, _) = with_window(4);
+    let id = lost(&mut one, "first");
+    fill_chain(&mut one, id);
+    one.say("second");
+    assert_eq!(one.conversation.view().room, SendRoom::Full);
+}
+
+#[test]
+fn repetitions_leave_a_position_for_each_message_that_may_still_be_said() {
+    let (mut one, _) = with_window(64);
+    let id = lost(&mut one, "first");
+    while let Some(record) = one.begin(ContactJob::Retransmit(id)) {
+        one.publish(&record);
+    }
+    assert!(one.conversation.handshake.pending().is_some(), "another session has room");
+    assert!(is_set(&one, ContactTimer::Retransmit(id)), "it goes in that one");
+    for _ in 0..16 {
+        let more = lost(&mut one, "more");
+        assert_eq!(one.states[&more], MessageState::Sent);
+    }
+    one.say("waits");
+    assert_eq!(one.conversation.view().room, SendRoom::Full);
+    assert!(one.begin(ContactJob::SendNext).is_none());
+}
+
+#[test]
+fn a_message_beyond_the_reach_of_an_acknowledgement_is_sent_again_once_its_envelope_expired() {
+    let (mut one, _) = established(403);
+    let sent: Vec<MessageId> = (0..70).map(|_| lost(&mut one, "away")).collect();
+    for (at, id) in sent.iter().enumerate() {
+        let job = ContactJob::Retransmit(*id);
+        let is_needed = need(&one.conversation, &one.settings, job) != Need::None;
+        assert_eq!((is_needed, one.begin(job).is_some()), (at <= 64, at <= 64), "{at}");
+    }
+    let last = sent[69];
+    assert!(one.begin(ContactJob::RetransmitNow(last)).is_some(), "a person may ask");
+    one.workspace.timers = Default::default();
+    one.mono = one.mono.plus(Millis::from_secs(90_000));
+    one.turn(|conversation, turn| on_expiry_due(conversation, turn, last));
+    assert_eq!(one.states[&last], MessageState::Unacknowledged);
+    assert!(is_set(&one, ContactTimer::Retransmit(last)));
+    assert!(one.begin(ContactJob::Retransmit(last)).is_some());
 }
 
 #[test]
@@ -719,10 +792,10 @@ fn front_ends_are_told_what_waits_for_a_price_once_and_nothing_that_is_not_neede
     // Nothing came that could be acknowledged.
     let told = [HeldBack::Messages, HeldBack::Again(sent)];
     assert!(view.waiting.iter().copied().eq(told), "{:?}", view.waiting);
-    let (mut totals, mut in_line) = (HeldBackTotals::default(), HeldBackTotals::default());
-    add_held_back(&one.conversation, (&mut totals, &mut in_line));
-    assert_eq!(totals, HeldBackTotals { messages: 1, retries: 1, requests: 0, answers: 0 });
-    assert_eq!(in_line, HeldBackTotals::default());
+    let mut all = HeldBackIn::default();
+    add_held_back(&one.conversation, &mut all);
+    let price = HeldBackTotals { messages: 1, retries: 1, requests: 0, answers: 0 };
+    assert_eq!(all, HeldBackIn { price, ..HeldBackIn::default() });
     say_up_to(&mut one, "at any price", price::Step::MAX);
     one.turn(tell_held_back);
     let view = one.conversation.view();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::trust;
 use crate::engine::env::UnixSeconds;
-use crate::engine::event::{ContactView, HeldBack, SessionStatus};
+use crate::engine::event::{ContactView, HeldBack, SendRoom, SessionStatus};
 use crate::engine::price::Step;
 use crate::shell::api::calls::{
     Changed, Comparison, ContactAcceptKey, ContactAdd, ContactBlock, ContactList, ContactRef,
@@ -330,6 +330,10 @@ fn held_back(view: &ContactView, now: UnixSeconds) -> String {
     if let Some(what) = text::contact::held_back(&view.in_line) {
         let next = text::price::one_by_one(view.next_look, now);
         text.push_str(&format!("\n  in line        {what}: {next}"));
+    }
+    if view.room == SendRoom::Full {
+        let what = "your next messages: until this contact acknowledges earlier ones";
+        text.push_str(&format!("\n  waiting        {what}"));
     }
     text
 }

@@ -52,7 +52,7 @@ async fn carry_out(
                     "accepted {name}. Your answer waits its turn: {}",
                     price::one_by_one(contact.next_look, clock::wall())
                 ),
-                None => {
+                Some(WaitsFor::Acknowledgement) | None => {
                     format!("accepted {name}. Your answer is sent {}", connect::when_sent(client))
                 }
             };

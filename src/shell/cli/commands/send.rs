@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::{Lifetime, Postage};
-use crate::engine::event::{Direction, SessionStatus, WaitsFor};
+use crate::engine::event::{Direction, SendRoom, SessionStatus, WaitsFor};
 use crate::engine::id::MessageId;
 use crate::engine::price::Step;
 use crate::engine::record::{HoldReason, MessageState, Trust};
@@ -37,7 +37,7 @@ use crate::shell::os::signals::StopSignals;
 use crate::shell::rpc::link::silent;
 use crate::shell::text::command;
 use crate::shell::text::lifetime::{self, WorkCost};
-use crate::shell::text::price::{self, AskedPrice};
+use crate::shell::text::price::{self, AskedPrice, UNANSWERED};
 use crate::shell::text::{message_state, network_words};
 
 /// Arguments of `undertone send`: recipient, text, postage, and the state to wait for.
@@ -163,7 +163,12 @@ impl Sending<'_> {
             message: sent.id,
             state: MessageState::Queued,
             not_for_long: false,
-            hold: behind_others(&contact, max_work).filter(|_| !price.is_too_high()),
+            hold: match contact.room {
+                SendRoom::Full => Some(WaitsFor::Acknowledgement),
+                SendRoom::Free => {
+                    behind_others(&contact, max_work).filter(|_| !price.is_too_high())
+                }
+            },
             next_look: contact.next_look,
             postage: (life, max_work),
             price,
@@ -175,6 +180,11 @@ impl Sending<'_> {
         };
         if self.format == OutputFormat::Text && progress.waits_its_turn() {
             output::print_message(&progress.turn_words());
+        }
+        if self.format == OutputFormat::Text && progress.waits_for_acknowledgement() {
+            output::print_message(&format!(
+                "the message waits for an acknowledgement: {UNANSWERED}"
+            ));
         }
         match progress.reached() {
             Some(done) => Ok(done),
@@ -557,6 +567,7 @@ impl SendProgress {
                 "state": word,
                 "id": self.message.hex(),
                 "price": self.price_json(),
+                "waits_for_acknowledgement": self.waits_for_acknowledgement(),
             }),
             words: word,
         })
@@ -585,12 +596,16 @@ impl SendProgress {
             Some(WaitsFor::Price) if self.price_from == PriceSource::Peers => {
                 self.price.hold().or(Some(WaitsFor::Turn))
             }
-            Some(WaitsFor::Price | WaitsFor::Turn) | None => self.hold,
+            Some(WaitsFor::Price | WaitsFor::Turn | WaitsFor::Acknowledgement) | None => self.hold,
         }
     }
 
     fn waits_for_price(&self) -> bool {
         self.price_hold() == Some(WaitsFor::Price)
+    }
+
+    fn waits_for_acknowledgement(&self) -> bool {
+        self.hold == Some(WaitsFor::Acknowledgement)
     }
 
     fn waits_its_turn(&self) -> bool {
@@ -697,6 +712,7 @@ impl SendProgress {
         Some(match self.price_hold()? {
             WaitsFor::Price => self.too_dear(),
             WaitsFor::Turn => self.in_line(),
+            WaitsFor::Acknowledgement => self.behind_unanswered(),
         })
     }
 
@@ -806,6 +822,20 @@ impl SendProgress {
             next: &self.show(),
         };
         Failure::new(FailureCode::WaitsForTurn, text)
+    }
+
+    /// The time is over, and too many before it are not acknowledged.
+    fn behind_unanswered(&self) -> Failure {
+        let text = FailureText {
+            what: "the message was not sent in time: it waits for an acknowledgement",
+            why: UNANSWERED,
+            safe: QUEUED,
+            next: &format!(
+                "wait until the contact is back; or cancel it: undertone message cancel {}",
+                self.message.short()
+            ),
+        };
+        Failure::new(FailureCode::WaitsForAcknowledgement, text)
     }
 
     /// The time is over, and the message is in the network without having paid what is asked.
@@ -1015,6 +1045,25 @@ mod tests {
             data["price"],
             json!({ "work": 2, "max_work": 8, "waits": false, "waits_for_turn": true })
         );
+    }
+
+    #[test]
+    fn what_waits_for_an_acknowledgement_says_so_and_is_no_success_before_it_left() {
+        let waits = |wait| SendProgress {
+            hold: Some(WaitsFor::Acknowledgement),
+            ..progress(wait, MessageState::Queued, 3)
+        };
+        let failure = waits(WaitFor::Sent).too_late();
+        assert_eq!(failure.code(), Some(FailureCode::WaitsForAcknowledgement));
+        assert_eq!(failure.exit() as u8, 6);
+        assert!(failure.what.ends_with("waits for an acknowledgement"), "{}", failure.what);
+        assert!(failure.why.starts_with("too many earlier messages") && failure.safe == QUEUED);
+        let data = waits(WaitFor::Queued).reached().unwrap().data;
+        assert_eq!(data["waits_for_acknowledgement"], json!(true));
+        assert_eq!(data["price"]["waits_for_turn"], json!(false));
+        // What left before waits for its own.
+        let left = SendProgress { state: MessageState::Sent, ..waits(WaitFor::Delivered) };
+        assert_eq!(left.too_late().code(), Some(FailureCode::AckTimeout));
     }
 
     #[test]

@@ -178,6 +178,9 @@ fn words(report: &StatusReport) -> String {
     if let Some(in_line) = price::held_back(network.in_line) {
         text.push_str(&format!("\nin line  leaving one by one: {in_line}"));
     }
+    if let Some(unanswered) = price::unanswered(network.unanswered) {
+        text.push_str(&format!("\nwaiting  {unanswered}"));
+    }
     if let Some(trouble) = &network.names_trouble {
         text.push_str(&format!("\nnames    {}", network_words::shown(trouble)));
     }

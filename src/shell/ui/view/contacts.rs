@@ -8,6 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::engine::crypto::keys::PublicKey;
+use crate::engine::event::SendRoom;
 use crate::engine::text::{Scripts, UntrustedText};
 
 use super::super::model::{ContactChat, ContactFilter, ContactsTab, Model, label};
@@ -115,6 +116,9 @@ fn contact_detail(
     text.extend(waiting.map(|what| format!("\nWaiting for a lower price: {what}.")));
     let in_line = contact::held_back(&chat.contact.in_line);
     text.extend(in_line.map(|what| format!("\nIn line, leaving one by one: {what}.")));
+    if chat.contact.room == SendRoom::Full {
+        text.push_str("\nYour next messages wait until this contact acknowledges earlier ones.");
+    }
     text.extend(missing(chat).map(|missing| format!("\n{missing}.")));
     text.extend(restored(chat, zone).map(|restored| format!("\n{restored}.")));
     let name = UntrustedText::new(chat.contact.petname.clone()).sanitize_for_label();

@@ -179,7 +179,7 @@ fn held_back(hold: PriceHold, state: MessageState, now: UnixSeconds) -> String {
         (WaitsFor::Turn, _) if state == MessageState::Unacknowledged => {
             "R sends it again now. ".to_owned()
         }
-        (WaitsFor::Turn, _) => String::new(),
+        (WaitsFor::Turn | WaitsFor::Acknowledgement, _) => String::new(),
     };
     format!("{what} for {}: {}. {frees}{then}", hold.what(), hold.reason(now))
 }

@@ -43,6 +43,7 @@ fn prices(network: &NetworkStatus, width: usize, rows: &mut Vec<String>) {
         ("Price", price::busy(network.price)),
         ("Waiting", waiting.map(|what| format!("for a lower price: {what}"))),
         ("In line", in_line.map(|what| format!("leaving one by one: {what}"))),
+        ("Waiting", price::unanswered(network.unanswered)),
     ];
     for (name, words) in all {
         rows.extend(words.into_iter().flat_map(|words| figure(name, &words, width)));

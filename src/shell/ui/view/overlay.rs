@@ -301,6 +301,9 @@ fn leaving(model: &Model, state: &mut ViewState, others: usize, frame: &mut Fram
 /// The time that leaving would wait, if it is known: the work of a day's lifetime for each.
 fn wait_words(model: &Model) -> String {
     // Nobody knows how long a price stays high.
+    if model.unsent() > 0 && model.is_held_back(WaitsFor::Acknowledgement) {
+        return ", which may take days: some wait until a contact answers".to_owned();
+    }
     if model.unsent() > 0 && model.is_held_back(WaitsFor::Price) {
         return ", which may take hours: the network is busy".to_owned();
     }

@@ -408,6 +408,9 @@ impl TranscriptLayout<'_> {
             return match hold.waits_for() {
                 WaitsFor::Price => Some(self.waiting_for_price(hold, state)),
                 WaitsFor::Turn => self.waiting_for_turn(hold, state),
+                WaitsFor::Acknowledgement => {
+                    Some("waits until earlier messages are acknowledged".to_owned())
+                }
             };
         }
         match state {

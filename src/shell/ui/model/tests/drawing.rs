@@ -10,7 +10,7 @@ use ratatui::backend::TestBackend;
 use super::super::super::view::{ViewState, view};
 use super::*;
 use crate::engine::crypto::sas::{Half, SasWord};
-use crate::engine::event::{HeldBack, SasHalf};
+use crate::engine::event::{HeldBack, SasHalf, SendRoom};
 use crate::engine::price::{ShownWork, Step};
 use crate::engine::record::{HoldReason, VerificationMethod};
 use crate::shell::api::calls::{Comparison, Page};
@@ -127,6 +127,7 @@ fn any_contact(what: u8, id: u64, text: &str) -> Contact {
         read_receipts: what > 100,
         restored: (id > 4).then_some(UnixSeconds(u64::from(what))),
         highest: (what > 200).then(|| Step::new(what % 10)),
+        room: if what % 7 == 3 { SendRoom::Full } else { SendRoom::Free },
         waiting: held_back(what),
         in_line: held_back(what.rotate_left(4)),
         next_look: (what > 30).then(|| UnixSeconds(id.wrapping_mul(u64::from(what)))),
@@ -230,6 +231,7 @@ fn network(what: u8, id: u64, text: String) -> NetworkStatus {
             requests: 2,
             answers: usize::from(what),
         },
+        unanswered: usize::from(what % 3),
         cover_per_minute: Some(f64::NAN),
         cover: if what > 128 { CoverStatus::Rests } else { CoverStatus::Runs },
         mining: Some(MiningStatus { tries: id, hashes_per_second: id }),

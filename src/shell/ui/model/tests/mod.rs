@@ -15,7 +15,7 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::{
-    ContactView, Direction, IdentityView, MessageView, RequestView, SessionStatus,
+    ContactView, Direction, IdentityView, MessageView, RequestView, SendRoom, SessionStatus,
 };
 use crate::engine::id::{MessageId, RequestId};
 use crate::engine::price::ShownWork;
@@ -83,6 +83,7 @@ fn contact_view(id: ContactId, petname: &str, link: SessionStatus) -> ContactVie
         read_receipts: false,
         restored: None,
         highest: None,
+        room: SendRoom::Free,
         waiting: std::sync::Arc::default(),
         in_line: std::sync::Arc::default(),
         next_look: None,
