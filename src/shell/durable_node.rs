@@ -5,11 +5,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
 
 use super::os::clock::{Clock, OsEntropy, wall};
+use super::os::data_dir::FILE_MODE;
+use super::os::user_file::open_private;
 use super::shared_carrier::SharedCarrier;
 use super::store::{Store, StoreError};
 use crate::engine::carrier::Carrier;
@@ -51,7 +54,9 @@ impl DurableNode {
     /// # Errors
     /// When the file cannot be opened.
     pub fn keep_ledger(&mut self, path: &Path) -> std::io::Result<()> {
-        self.ledger = Some(OpenOptions::new().create(true).append(true).open(path)?);
+        let mut how = OpenOptions::new();
+        how.create(true).append(true).mode(FILE_MODE);
+        self.ledger = Some(open_private(path, &mut how).map_err(std::io::Error::other)?);
         Ok(())
     }
 

@@ -46,6 +46,8 @@ impl From<StoreError> for Failure {
                 "the home folder was not opened",
                 "run chmod 700 on the folder and chmod 600 on the files in it",
             ),
+            StoreError::OfAnother(_) => (FailureCode::UnsafeOwner, NOT_OPENED, AS_ITS_OWNER),
+            StoreError::Unseen(_) => (FailureCode::Store, NOT_OPENED, AS_ITS_USER),
             StoreError::Newer => unreadable("use the undertone that wrote it, or a newer one"),
             StoreError::Foreign | StoreError::NotAFolder | StoreError::TooCostly => {
                 unreadable("choose another folder: --home DIR")
@@ -197,10 +199,12 @@ impl From<PassphraseError> for Failure {
         let why = error.to_string();
         let next = match error {
             PassphraseError::UnsafePermissions(_) => "run chmod 600 on the file",
+            PassphraseError::OfAnother(_) => "choose a file of your own, or chown this one",
             PassphraseError::NoInput => "add --passphrase-file FILE, or run it in a terminal",
             PassphraseError::Empty
             | PassphraseError::TooLong
             | PassphraseError::NotText
+            | PassphraseError::CutShort
             | PassphraseError::Mismatch => "try again with another passphrase",
             PassphraseError::File { .. } => "choose another file",
             PassphraseError::Command
@@ -214,9 +218,11 @@ impl From<PassphraseError> for Failure {
             // that the passphrase is wrong.
             PassphraseError::NoInput => FailureCode::NoInput,
             PassphraseError::UnsafePermissions(_) => FailureCode::UnsafeMode,
+            PassphraseError::OfAnother(_) => FailureCode::UnsafeOwner,
             PassphraseError::Empty
             | PassphraseError::TooLong
             | PassphraseError::NotText
+            | PassphraseError::CutShort
             | PassphraseError::Mismatch
             | PassphraseError::Command
             | PassphraseError::File { .. }
@@ -361,6 +367,11 @@ fn archive_store(error: &StoreError) -> (FailureCode, String, String) {
             why,
             "run chmod 700 on the folder and chmod 600 on the files in it",
         ),
+        StoreError::OfAnother(_) => (
+            FailureCode::UnsafeOwner,
+            why,
+            "run the relay as that user, or choose another folder: --home DIR",
+        ),
         StoreError::Newer => (
             FailureCode::Archive,
             "the archive was written by a newer version of this program".to_owned(),
@@ -385,6 +396,7 @@ fn archive_store(error: &StoreError) -> (FailureCode, String, String) {
         | StoreError::TooLarge
         | StoreError::Backwards
         | StoreError::Unsafe
+        | StoreError::Unseen(_)
         | StoreError::Sqlite(_)
         | StoreError::Io(_) => (
             FailureCode::Archive,
@@ -491,9 +503,7 @@ impl Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        let store = StoreError::from(error);
-        // A full or read-only disk fails every writer in the same way.
-        let StoreError::Io(error) = store else { return store.into() };
+        // Whose disk or device it was is known where it happened, and not here.
         let text = FailureText {
             what: "the operation failed",
             why: &io_words(&error),
@@ -507,6 +517,16 @@ impl From<std::io::Error> for Failure {
 /// What is safe when the disk takes no more. True of every message, because nothing leaves this
 /// computer before it is stored.
 const NOT_SENT: &str = "everything accepted before is saved; what was not accepted was not sent";
+
+const NOT_OPENED: &str = "the home folder was not opened";
+
+/// What helps where another user owns the home folder, or a file in it.
+const AS_ITS_OWNER: &str = "run undertone as that user, or choose another folder: --home DIR; if it is to be \
+    yours, chown it and all that is in it";
+
+/// What helps where the home folder cannot be looked at.
+const AS_ITS_USER: &str =
+    "run undertone as the user whose home folder it is, or choose another: --home DIR";
 
 /// What is safe in every other case.
 const UNCHANGED: &str = "everything saved before is unchanged";
@@ -660,7 +680,8 @@ mod tests {
         let elsewhere = refused(CommandError::Blocked).with_home(Path::new("/home/ann"));
         assert!(!elsewhere.render().contains("/home"));
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        assert_eq!(Failure::from(full).exit(), ExitCode::NotStored);
+        let full = Failure::from(full).with_home(Path::new("/home/ann"));
+        assert!(!full.render().contains("/home"), "whose disk it was is not known");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod archive;
 mod away;
 mod backup;
 mod busy;
+mod circumstances;
 mod conversation;
 mod crash;
 mod disk;

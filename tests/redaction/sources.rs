@@ -26,11 +26,12 @@ const RAW: [&str; 13] = [
 ];
 
 /// Types that may derive it all the same, with the reason.
-const MAY: [(&str, &str); 8] = [
+const MAY: [(&str, &str); 9] = [
     ("NetError", "tells the person who typed an address what is wrong with it"),
     ("PassphraseError", "tells a person which of their files cannot be read"),
     ("NetworkName", "what all nodes of a network know"),
     ("UnsafePermissions", "tells a person which of their files others can read"),
+    ("OfAnother", "tells a person which of their files are another user's"),
     ("SlashError", "names commands of the program"),
     ("InviteCodec", "holds functions"),
     ("SeededRng", "is for tests, where nothing is secret"),

@@ -46,7 +46,7 @@ const ORDER: &[&[&str]] = &[
         "shell::os::disk",
         "shell::os::memory",
     ],
-    &["shell::os::priority"],
+    &["shell::os::priority", "shell::os::user_file"],
     &["shell::api"],
     &["shell::event_log", "shell::os::passphrase", "shell::os::signals", "shell::text"],
     &["shell::miner", "shell::net", "shell::shared_carrier", "shell::store"],

@@ -396,6 +396,8 @@ pub(super) fn is_damage(error: &StoreError) -> bool {
         | StoreError::PassphraseInUse
         | StoreError::KeyReplaced
         | StoreError::UnsafePermissions(_)
+        | StoreError::OfAnother(_)
+        | StoreError::Unseen(_)
         | StoreError::Foreign
         | StoreError::Newer
         | StoreError::TooCostly

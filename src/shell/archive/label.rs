@@ -47,13 +47,15 @@ impl ArchiveLabel {
     /// What lies in an archive's folder in the place of its label.
     ///
     /// # Errors
-    /// When others can use the file.
+    /// When others own the file, or can use it.
     pub(super) fn read(dir: &Path) -> Result<WrittenLabel, StoreError> {
         let path = dir.join(LABEL_FILE);
         let text = match files::presence(&path) {
             Ok(FilePresence::Missing) => return Ok(WrittenLabel::Missing),
             Ok(FilePresence::Present) => files::read_start(&path, LONGEST),
-            Err(error @ StoreError::UnsafePermissions(_)) => return Err(error),
+            Err(error @ (StoreError::UnsafePermissions(_) | StoreError::OfAnother(_))) => {
+                return Err(error);
+            }
             Err(StoreError::Foreign) => return Ok(WrittenLabel::Unusable(LabelFault::NotAFile)),
             Err(error) => Err(error),
         };

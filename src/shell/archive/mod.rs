@@ -759,6 +759,8 @@ impl Archive {
             | StoreError::PassphraseInUse
             | StoreError::KeyReplaced
             | StoreError::UnsafePermissions(_)
+            | StoreError::OfAnother(_)
+            | StoreError::Unseen(_)
             | StoreError::Foreign
             | StoreError::Newer
             | StoreError::Damaged

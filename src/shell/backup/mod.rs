@@ -34,6 +34,7 @@ use crate::shell::os::clock::OsEntropy;
 use crate::shell::os::data_dir::FILE_MODE;
 use crate::shell::os::io_words::io_words;
 use crate::shell::os::passphrase::Passphrase;
+use crate::shell::os::user_file::open_file;
 use crate::shell::store::{
     Imported, KEY_FILE_BYTES, KeyCost, KeyError, RowError, SALT_BYTES, Store, StoreError,
     open_key_file, seal_key_file,
@@ -231,7 +232,7 @@ impl Backup {
     ///
     /// The fault of the file or of the passphrase.
     pub fn open(file: &Path, passphrase: &Passphrase) -> Result<Self, BackupError> {
-        let mut file = File::open(file)?;
+        let mut file = open_file(file)?;
         let mut head = Vec::new();
         let length = u64::try_from(HEAD_BYTES).unwrap_or(u64::MAX);
         (&mut file).take(length).read_to_end(&mut head)?;

@@ -182,7 +182,7 @@ pub struct GlobalArgs {
     /// Never prompt: exit with code 12 where a prompt would be needed.
     #[arg(long, global = true)]
     pub no_input: bool,
-    /// Read the passphrase from this file, which only you may have access to.
+    /// Read the passphrase from this file, which must be your own and which only you may have access to.
     #[arg(
         long,
         global = true,
@@ -206,7 +206,8 @@ pub struct GlobalArgs {
     /// Use ASCII characters only.
     #[arg(long, global = true)]
     pub ascii: bool,
-    /// Write a log to this file: events and counts, never messages, names, keys or addresses.
+    /// Write a log to this file: events and counts, never messages, names, keys or addresses. It is made,
+    /// or is a file of your own with mode 0600, and no link.
     #[arg(long, global = true, value_name = "FILE")]
     pub log: Option<PathBuf>,
     /// Write more detail to the log.

@@ -1,41 +1,83 @@
 //! Standard input as the text of a command.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, BufRead, Read};
 
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::io_words::io_words;
 
-/// Reads standard input without its last line end. More than `most` bytes are read far enough that
-/// the engine refuses the text.
+/// Reads standard input without its last line end. Lines that end as those of Windows do end as usual
+/// then. More than `most` bytes are read far enough that the engine refuses the text.
 pub(super) fn standard_input(most: u64) -> Result<String, Failure> {
-    read_text(io::stdin().lock(), most).map_err(|error| {
-        let why = if error.kind() == ErrorKind::InvalidData {
-            "standard input is not UTF-8 text".to_owned()
-        } else {
-            format!("standard input was not read: {}", io_words(&error))
+    Ok(read_text(io::stdin().lock(), most)?)
+}
+
+/// Reads one line without its end; at most `most` bytes of it.
+pub(super) fn line(input: impl BufRead, most: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    input.take(most).read_until(b'\n', &mut bytes).map_err(InputFault::Io)?;
+    bytes.pop_if(|last| *last == b'\n');
+    bytes.pop_if(|last| *last == b'\r');
+    Ok(bytes)
+}
+
+fn read_text(input: impl Read, most: u64) -> Result<String, InputFault> {
+    // If every character were a line end of two bytes, with the last one, and one byte more than the
+    // most: a longer text is refused, and no beginning of it is sent, wherever its lines end.
+    let limit = most.saturating_mul(2).saturating_add(4);
+    let mut bytes = Vec::new();
+    input.take(limit).read_to_end(&mut bytes).map_err(InputFault::Io)?;
+    let is_cut = u64::try_from(bytes.len()).is_ok_and(|length| length >= limit);
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        // It may be cut inside a character; too long it is all the same.
+        Err(error) if is_cut => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        Err(error) => {
+            let (error, byte) = (error.utf8_error(), error.utf8_error().valid_up_to() + 1);
+            return Err(match error.error_len() {
+                Some(_) => InputFault::NotText { byte },
+                None => InputFault::CutShort,
+            });
+        }
+    };
+    let mut text = text.replace("\r\n", "\n");
+    // `echo` and editors end a text with a newline that is no part of it.
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    Ok(text)
+}
+
+/// The reason that standard input is no text. All that came is refused.
+#[derive(Debug, thiserror::Error)]
+enum InputFault {
+    /// Write it in UTF-8.
+    #[error("standard input is not UTF-8 text: its byte {byte} is not one of a letter")]
+    NotText {
+        /// Counted from 1.
+        byte: usize,
+    },
+    /// Look for the bytes that are missing.
+    #[error("standard input ends in the middle of a letter: bytes are missing at its end")]
+    CutShort,
+    /// See the cause.
+    #[error("standard input was not read: {}", io_words(.0))]
+    Io(io::Error),
+}
+
+impl From<InputFault> for Failure {
+    fn from(fault: InputFault) -> Self {
+        let next = match fault {
+            InputFault::NotText { .. } => "give it a text in UTF-8 on standard input",
+            InputFault::CutShort => "give it the whole text on standard input",
+            InputFault::Io(_) => "give it a text on standard input",
         };
         let text = FailureText {
             what: "nothing was sent or changed",
-            why: &why,
+            why: &fault.to_string(),
             safe: "everything saved before is unchanged",
-            next: "give it a text on standard input",
+            next,
         };
-        Failure::new(FailureCode::Input, text)
-    })
-}
-
-fn read_text(input: impl Read, most: u64) -> io::Result<String> {
-    // A line end and one byte more than the most: a longer text is refused, and no beginning of it
-    // is sent, wherever its lines end.
-    let mut bytes = Vec::new();
-    input.take(most.saturating_add(2)).read_to_end(&mut bytes)?;
-    // `echo` and editors end a text with a newline that is no part of it.
-    bytes.pop_if(|last| *last == b'\n');
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= most) {
-        String::from_utf8(bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
-    } else {
-        // It may be cut inside a character; too long it is all the same.
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Self::new(FailureCode::Input, text)
     }
 }
 
@@ -55,7 +97,39 @@ mod tests {
         {
             assert!(read(longer).unwrap().len() > 4, "{longer:?}");
         }
-        assert_eq!(read_text(&b"\xff"[..], 4).unwrap_err().kind(), ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_named_with_their_place_and_a_cut_letter_as_one() {
+        let fault = |bytes: &[u8]| read_text(bytes, 100).unwrap_err();
+        assert!(matches!(fault(b"\xff"), InputFault::NotText { byte: 1 }));
+        assert!(matches!(fault(b"one\n\xc3(\n"), InputFault::NotText { byte: 5 }));
+        for cut in [&b"caf\xc3"[..], b"\xe2\x82", b"one\r\n\xf0\x9f\x98"] {
+            assert!(matches!(fault(cut), InputFault::CutShort));
+        }
+        let told = Failure::from(fault(b"caf\xc3"));
+        assert_eq!(
+            told.why,
+            "standard input ends in the middle of a letter: bytes are missing at its end"
+        );
+        // With its line end the letter is not the last.
+        assert!(matches!(fault(b"caf\xc3\n"), InputFault::NotText { byte: 4 }));
+    }
+
+    #[test]
+    fn lines_that_end_as_those_of_windows_do_end_as_usual_and_other_bytes_stay() {
+        let read = |text: &str| read_text(text.as_bytes(), 8).unwrap();
+        assert_eq!(read("one\r\ntwo\r\n"), "one\ntwo");
+        assert_eq!(read("one\r\n\r\n"), "one\n");
+        assert_eq!(read("one\rtwo"), "one\rtwo");
+        assert_eq!(read("\r\n"), "");
+        // Each line end counts once, and so does the text of them alone that is just not too long.
+        assert_eq!(read(&"\r\n".repeat(9)), "\n".repeat(8));
+        assert!(read(&"\r\n".repeat(10)).len() > 8);
+        assert!(read(&"\r\n".repeat(100)).len() > 8);
+        for line_of in [&b"accept\r\n"[..], b"accept\n", b"accept", b"accept\nmore"] {
+            assert_eq!(line(line_of, 100).unwrap(), b"accept");
+        }
     }
 
     #[test]
@@ -63,7 +137,7 @@ mod tests {
         each_case(&[b"hi\n".to_vec(), b"".to_vec(), b"f\xc3\xb6r".to_vec()], |bytes| {
             let read = read_text(bytes, 100);
             // Of a longer one as much as shows that it is longer, with what stands for bad bytes.
-            assert!(read.as_ref().map_or(true, |text| text.len() <= 3 * 102));
+            assert!(read.as_ref().map_or(true, |text| text.len() <= 3 * 204));
             Reading::of(read)
         });
     }

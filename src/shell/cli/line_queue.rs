@@ -2,16 +2,17 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::output::try_print_line;
+use super::output::{not_written, try_print_line};
+use crate::shell::failure::Failure;
 
 /// Lines of data that a thread of its own writes: a reader who pauses holds up nothing but the one
 /// who waits for room here.
 pub(super) struct LineQueue {
     lines: mpsc::Sender<String>,
-    written: oneshot::Receiver<()>,
+    written: oneshot::Receiver<std::io::Result<()>>,
 }
 
-/// Nobody reads standard output any more.
+/// No line is written any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReaderGone;
 
@@ -26,12 +27,14 @@ impl LineQueue {
         // Not one of the runtime, whose end would wait for it: a write to a pipe that nobody reads
         // is never over.
         std::thread::Builder::new().name("output".to_owned()).spawn(move || {
-            while let Some(line) = waiting.blocking_recv() {
-                if try_print_line(&line).is_err() {
-                    return;
+            let written = loop {
+                let Some(line) = waiting.blocking_recv() else { break Ok(()) };
+                if let Err(error) = try_print_line(&line) {
+                    break Err(error);
                 }
-            }
-            if done.send(()).is_err() {
+            };
+            // Before anybody hears that no more lines are taken.
+            if done.send(written).is_err() {
                 tracing::debug!("nobody waits for the last line");
             }
         })?;
@@ -48,23 +51,25 @@ impl LineQueue {
     /// Adds a line, once there is room for it.
     ///
     /// # Errors
-    /// When nobody reads any more.
+    /// When none is written any more; [`Self::finish`] says why.
     pub(super) async fn push(&self, line: String) -> Result<(), ReaderGone> {
         self.lines.send(line).await.map_err(|_| ReaderGone)
     }
 
-    /// Waits until nobody reads any more.
+    /// Waits until no line is written any more.
     pub(super) async fn reader_gone(&self) {
         self.lines.closed().await;
     }
 
-    /// Waits until every line is written, or nobody reads any more.
-    pub(super) async fn finish(self) {
+    /// Waits until every line is written.
+    ///
+    /// # Errors
+    /// When one was not: nobody reads any more, or the device takes no more.
+    pub(super) async fn finish(self) -> Result<(), Failure> {
         let Self { lines, written } = self;
         drop(lines);
-        if written.await.is_err() {
-            tracing::debug!("nobody reads standard output");
-        }
+        // A thread that died says nothing.
+        written.await.unwrap_or(Ok(())).map_err(|error| not_written(&error))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Standard output is for data, standard error for messages to a person. JSON is ASCII only, so
 //! that `cat` can show a line whatever it contains.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -11,27 +11,73 @@ use serde_json::{Value, json};
 use super::args::GlobalArgs;
 use crate::engine::secret::opaque_debug;
 use crate::shell::api::Event;
-use crate::shell::failure::Failure;
+use crate::shell::failure::{Failure, FailureCode, FailureText};
+use crate::shell::os::exit_code::ExitCode;
+use crate::shell::os::io_words::io_words;
 
-/// Writes a line of data. A closed pipe is no error: the program ends soon.
-pub fn print_line(text: &str) {
-    if try_print_line(text).is_err() {
-        tracing::debug!("nobody reads standard output");
-    }
-}
-
-/// Writes a line of data, for commands that stop when nobody reads them any more.
+/// Writes a line of data.
 ///
 /// # Errors
-/// The error of the system when standard output is closed.
-pub fn try_print_line(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
+/// [`not_written`], when the device is full, nobody reads any more, or the like.
+pub fn print_line(text: &str) -> Result<(), Failure> {
+    try_print_line(text).map_err(|error| not_written(&error))
+}
+
+/// The same, for a thread that only writes.
+///
+/// # Errors
+/// The error of the system.
+pub fn try_print_line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush())
+}
+
+/// The failure to write to standard output. It is told apart from one of the home folder: its disk may be
+/// well, and what a command did in it stays done.
+#[must_use]
+pub fn not_written(error: &io::Error) -> Failure {
+    let is_closed = error.kind() == io::ErrorKind::BrokenPipe;
+    let code = if is_closed { FailureCode::OutputClosed } else { FailureCode::Output };
+    let text = FailureText {
+        what: "the output was not written, or not all of it",
+        why: &format!("standard output was not written: {}", io_words(error)),
+        safe: "what the command did is done and saved; only its output is lost",
+        next: "free some space where the output goes, or have it go elsewhere; see what is there before \
+               you repeat a command that changes something",
+    };
+    Failure::new(code, text)
+}
+
+/// Lines of data of a node that serves others, too: it goes on when they cannot be written.
+#[derive(Default)]
+pub struct NodeLines {
+    unwritten: Option<Failure>,
+}
+
+opaque_debug!(struct NodeLines { unwritten });
+
+impl NodeLines {
+    /// Writes a line of data. That it cannot be written is said once.
+    pub fn print(&mut self, text: &str) {
+        let Err(failure) = print_line(text) else { return };
+        if self.unwritten.is_none() && failure.exit() == ExitCode::Output {
+            print_message(&format!("{}; the node goes on", failure.why));
+        }
+        self.unwritten.get_or_insert(failure);
+    }
+
+    /// The end of the lines.
+    ///
+    /// # Errors
+    /// When one of them was not written.
+    pub fn finish(self) -> Result<(), Failure> {
+        self.unwritten.map_or(Ok(()), Err)
+    }
 }
 
 /// Writes a message to a person.
 pub fn print_message(text: &str) {
-    let mut out = std::io::stderr().lock();
+    let mut out = io::stderr().lock();
     if writeln!(out, "{text}").is_err() {
         tracing::debug!("nobody reads standard error");
     }
@@ -58,8 +104,11 @@ pub fn to_ascii(value: &Value) -> String {
 }
 
 /// Writes the result of a command as JSON.
-pub fn print_result(data: &(impl Serialize + ?Sized)) {
-    print_line(&to_ascii(&result_json(data)));
+///
+/// # Errors
+/// As [`print_line`].
+pub fn print_result(data: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
+    print_line(&to_ascii(&result_json(data)))
 }
 
 fn result_json(data: &(impl Serialize + ?Sized)) -> Value {
@@ -131,21 +180,29 @@ impl CommandOutput {
     }
 
     /// Prints it, in the format that was asked for.
-    pub fn print(&self, global: &GlobalArgs) {
-        if global.json {
-            print_result(&self.data);
-        } else {
-            print_line(&self.words);
-        }
+    ///
+    /// # Errors
+    /// As [`print_line`].
+    pub fn print(&self, global: &GlobalArgs) -> Result<(), Failure> {
+        if global.json { print_result(&self.data) } else { print_line(&self.words) }
     }
 }
 
-/// Writes the error of a command: as JSON on standard output, or as text on standard error.
+/// Writes the error of a command: as JSON on standard output, or as text on standard error. A closed pipe is
+/// left without a word, as by other programs: whoever closed it knows.
 pub fn print_failure(failure: &Failure, format: OutputFormat) {
-    match format {
-        OutputFormat::Text => print_message(failure.render().trim_end()),
+    if failure.exit() == ExitCode::OutputClosed {
+        return;
+    }
+    let told = match format {
         // On standard output, where a program reads the result of a success too.
-        OutputFormat::Json => print_line(&to_ascii(&failure_json(failure))),
+        OutputFormat::Json if failure.exit() != ExitCode::Output => {
+            print_line(&to_ascii(&failure_json(failure))).is_ok()
+        }
+        OutputFormat::Json | OutputFormat::Text => false,
+    };
+    if !told {
+        print_message(failure.render().trim_end());
     }
 }
 
@@ -177,7 +234,6 @@ pub enum OutputFormat {
 mod tests {
     use super::*;
     use crate::shell::api::testing::in_readme;
-    use crate::shell::failure::{FailureCode, FailureText};
 
     #[test]
     fn what_a_node_without_a_network_cannot_know_is_null_and_the_rest_stays() {
@@ -197,6 +253,18 @@ mod tests {
         both.as_object_mut().unwrap().extend(result.as_object().unwrap().clone());
         both["error"] = failure_json(&Failure::new(FailureCode::Full, text))["error"].clone();
         in_readme("| field of an answer | means |", &both);
+    }
+
+    #[test]
+    fn output_that_was_not_written_is_no_fault_of_the_home_folder() {
+        let full = not_written(&io::ErrorKind::StorageFull.into());
+        assert_eq!((full.code(), full.exit() as u8), (Some(FailureCode::Output), 14));
+        assert_eq!(full.why, "standard output was not written: the disk is full");
+        let told = full.with_home(std::path::Path::new("/home/ann")).render();
+        assert!(!told.contains("/home/ann"), "{told}");
+        let closed = not_written(&io::ErrorKind::BrokenPipe.into());
+        assert_eq!((closed.code(), closed.exit() as u8), (Some(FailureCode::OutputClosed), 141));
+        assert_eq!(format!("{:?}", NodeLines::default()), "NodeLines");
     }
 
     #[test]

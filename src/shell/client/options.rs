@@ -182,7 +182,7 @@ impl HomeOptions {
 
     /// Opens the store, or makes one. Takes about a second on purpose.
     pub(super) fn open(&self) -> Result<Store, Failure> {
-        let makes = !Store::exists(&self.path);
+        let makes = !Store::exists(&self.path)?;
         // Before the passphrase is asked for, which would be in vain.
         if makes && self.create == CreateStore::No {
             return Err(Store::absence(&self.path).into());

@@ -137,7 +137,9 @@ failure_codes! {
     NodeVersion "node_version" InUse "the running node is another version";
 
     UnsafeMode "unsafe_mode" Unsafe
-        "others can read the home folder, a file in it or a passphrase file";
+        "others can read the home folder, a file in it, a passphrase file or the log";
+    UnsafeOwner "unsafe_owner" Unsafe
+        "the home folder, a file in it, a passphrase file or the log is another user's";
 
     NoInput "no_input" NoInput "a person would have to be asked, and cannot be";
 
@@ -148,7 +150,11 @@ failure_codes! {
     NotStored "not_stored" NotStored "the message or another record is too long for the store";
     ReadOnly "read_only" NotStored "the disk of the home folder is read-only";
 
+    Output "output" Output "standard output could not be written";
+
     Interrupted "interrupted" Interrupted "SIGINT ended the command";
+
+    OutputClosed "output_closed" OutputClosed "nobody reads standard output any more";
 
     Terminated "terminated" Terminated "SIGTERM or SIGHUP ended the command";
 }

@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn json_of_another_version_is_a_failure_too() {
         let failure: Failure =
-            serde_json::from_value(json!({ "code": "moon", "exit": 14, "what": "a", "new": [] }))
+            serde_json::from_value(json!({ "code": "moon", "exit": 15, "what": "a", "new": [] }))
                 .unwrap();
         assert_eq!((failure.word(), failure.exit()), ("moon", ExitCode::Other));
         let Failure { code: _, what, why, safe, next } = &failure;

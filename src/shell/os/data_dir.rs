@@ -1,12 +1,12 @@
 //! The home folder of a node: its path, and permissions that keep others out.
 //!
-//! This module decides paths and looks at permission bits. It reads no file, and it never changes
+//! This module decides paths and looks at owners and permission bits. It reads no file, and it never changes
 //! the mode of a folder or file that was there before: a mode that is too wide is an error.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, Metadata};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::shell::os::io_words::io_words;
@@ -38,14 +38,14 @@ pub fn resolve(
     Ok(user.join(".local/share").join(FOLDER))
 }
 
-/// Makes the home folder with mode 0700 if it is not there, and refuses one others can use.
+/// Makes the home folder with mode 0700 if it is not there, and refuses one of others, or that they can use.
 ///
 /// Missing folders above it are made too, with the usual mode.
 ///
 /// # Errors
 ///
-/// [`DataDirError::UnsafePermissions`] if it exists with a wider mode, [`DataDirError::NotAFolder`]
-/// if it is something else, [`DataDirError::Io`] if it cannot be made.
+/// [`DataDirError::NotPrivate`] if it exists with a wider mode or is another user's,
+/// [`DataDirError::NotAFolder`] if it is something else, [`DataDirError::Io`] if it cannot be made.
 pub fn prepare(dir: &Path) -> Result<(), DataDirError> {
     // Only the home folder itself has to be private; the folders above are the user's.
     if let Some(parent) = dir.parent() {
@@ -60,7 +60,7 @@ pub fn prepare(dir: &Path) -> Result<(), DataDirError> {
     check(dir)
 }
 
-/// Refuses a home folder that others can use. Changes nothing.
+/// Refuses a home folder of others, or that they can use. Changes nothing.
 ///
 /// # Errors
 ///
@@ -70,16 +70,26 @@ pub fn check(dir: &Path) -> Result<(), DataDirError> {
     if !metadata.is_dir() {
         return Err(DataDirError::NotAFolder);
     }
-    refuse_shared(dir, &metadata)?;
+    refuse_others(dir, &metadata)?;
     Ok(())
 }
 
-/// Refuses a file or folder whose mode lets the group or others in.
+/// Refuses a file or folder that another user owns, or whose mode lets the group or others in.
 ///
 /// # Errors
 ///
-/// [`UnsafePermissions`], which names the mode found and the mode needed.
-pub fn refuse_shared(path: &Path, metadata: &Metadata) -> Result<(), UnsafePermissions> {
+/// [`NotPrivate`], which names the owner, or the mode found and the mode needed.
+pub fn refuse_others(path: &Path, metadata: &Metadata) -> Result<(), NotPrivate> {
+    // First: an owner can change the mode. For root as well, whose files would lie in the home of a user
+    // who cannot open them afterwards.
+    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner != user {
+        return Err(OfAnother { path: path.to_owned(), owner, user }.into());
+    }
+    Ok(refuse_shared(path, metadata)?)
+}
+
+fn refuse_shared(path: &Path, metadata: &Metadata) -> Result<(), UnsafePermissions> {
     let mode = metadata.permissions().mode() & PERMISSION_BITS;
     // Refused and not narrowed: others may have read it by now, and a person should know.
     if mode & OTHERS_BITS == 0 {
@@ -87,6 +97,31 @@ pub fn refuse_shared(path: &Path, metadata: &Metadata) -> Result<(), UnsafePermi
     }
     let needed = if metadata.is_dir() { FOLDER_MODE } else { FILE_MODE };
     Err(UnsafePermissions { path: path.to_owned(), mode, needed })
+}
+
+/// A file or folder is not this user's alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotPrivate {
+    /// Narrow its mode first.
+    #[error(transparent)]
+    Mode(#[from] UnsafePermissions),
+    /// Run the program as its owner.
+    #[error(transparent)]
+    Owner(#[from] OfAnother),
+}
+
+/// A file or folder belongs to another user, who can change it at any time. Nothing was read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{path:?} belongs to another user: it is that of user number {owner}, and you are number {user}"
+)]
+pub struct OfAnother {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The number of its owner.
+    pub owner: u32,
+    /// The number of the user who runs this process.
+    pub user: u32,
 }
 
 /// A file or folder that must be private is open to other users. Nothing was opened.
@@ -110,9 +145,9 @@ pub enum DataDirError {
     /// Name another one.
     #[error("the home folder is not a folder")]
     NotAFolder,
-    /// Narrow its mode first.
+    /// Make it private first.
     #[error(transparent)]
-    UnsafePermissions(#[from] UnsafePermissions),
+    NotPrivate(#[from] NotPrivate),
     /// See the cause.
     #[error("the home folder cannot be used: {}", io_words(.0))]
     Io(#[from] io::Error),
@@ -181,10 +216,24 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
         let error = prepare(root.path()).unwrap_err();
-        let DataDirError::UnsafePermissions(found) = &error else { panic!("{error}") };
+        let DataDirError::NotPrivate(NotPrivate::Mode(found)) = &error else { panic!("{error}") };
         assert_eq!((found.mode, found.needed), (0o755, 0o700));
         assert!(error.to_string().contains("its mode is 0755, and must be 0700"));
         assert_eq!(fs::metadata(root.path()).unwrap().permissions().mode() & 0o777, 0o755);
+    }
+
+    #[test]
+    fn a_folder_of_another_user_is_refused_whatever_its_mode() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("home");
+        prepare(&dir).unwrap();
+        if std::os::unix::fs::chown(&dir, Some(65_534), None).is_err() {
+            return println!("skipped: only root can give a folder to another user");
+        }
+        let error = prepare(&dir).unwrap_err();
+        let DataDirError::NotPrivate(NotPrivate::Owner(found)) = &error else { panic!("{error}") };
+        assert_eq!((found.owner, found.user), (65_534, 0));
+        assert!(error.to_string().contains("that of user number 65534, and you are number 0"));
     }
 
     #[test]

@@ -27,21 +27,25 @@ pub enum ExitCode {
     Damaged = 9,
     /// A node runs already in this home.
     InUse = 10,
-    /// Other users can read a file or folder that should be private.
+    /// Other users own, or can read, a file or folder that should be private.
     Unsafe = 11,
     /// A question would have to be asked, and may not be.
     NoInput = 12,
     /// The disk is full, read-only or failing: the last operation was not stored.
     NotStored = 13,
+    /// Standard output could not be written.
+    Output = 14,
     /// Interrupted.
     Interrupted = 130,
+    /// Nobody reads standard output any more. The number is that of a process that SIGPIPE ended.
+    OutputClosed = 141,
     /// Terminated.
     Terminated = 143,
 }
 
 impl ExitCode {
     /// All of them, by number.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Other,
         Self::Usage,
         Self::NotFound,
@@ -55,7 +59,9 @@ impl ExitCode {
         Self::Unsafe,
         Self::NoInput,
         Self::NotStored,
+        Self::Output,
         Self::Interrupted,
+        Self::OutputClosed,
         Self::Terminated,
     ];
 
@@ -81,11 +87,15 @@ impl ExitCode {
             Self::InUse => {
                 "another process uses this home folder or changes its passphrase, or is another version"
             }
-            Self::Unsafe => "others can read the home folder or the passphrase file",
+            Self::Unsafe => {
+                "others own, or can read, the home folder, a passphrase file or the log"
+            }
             Self::NoInput => "a prompt is needed, but not possible",
             Self::NotStored => {
                 "the disk is full, read-only or failing; everything accepted before is saved"
             }
+            Self::Output => "standard output could not be written; what the command did is done",
+            Self::OutputClosed => "nobody reads standard output any more; nothing is said of it",
             Self::Interrupted => "interrupted; everything accepted is saved",
             Self::Terminated => "terminated; everything accepted is saved",
         }
@@ -108,7 +118,7 @@ mod tests {
         for exit in ExitCode::ALL {
             assert_eq!(ExitCode::of_number(exit as u64), exit);
         }
-        for number in [0, 14, 256, u64::MAX] {
+        for number in [0, 15, 256, u64::MAX] {
             assert_eq!(ExitCode::of_number(number), ExitCode::Other);
         }
     }

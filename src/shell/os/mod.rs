@@ -1,6 +1,6 @@
 //! The operating system: its clock and random generator, signals, the data directory, free memory, a
-//! passphrase, what it answers in words, the priority of a thread, and the
-//! exit code of the process.
+//! passphrase, what it answers in words, the priority of a thread, files
+//! that a person names, and the exit code of the process.
 
 pub mod clock;
 pub mod data_dir;
@@ -11,3 +11,4 @@ pub mod memory;
 pub mod passphrase;
 pub(in crate::shell) mod priority;
 pub(in crate::shell) mod signals;
+pub(in crate::shell) mod user_file;

@@ -5,14 +5,16 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use zeroize::Zeroizing;
 
 use crate::engine::secret::opaque_debug;
-use crate::shell::os::data_dir::{UnsafePermissions, refuse_shared};
+use crate::shell::os::data_dir::{NotPrivate, OfAnother, UnsafePermissions, refuse_others};
 use crate::shell::os::io_words::io_words;
+use crate::shell::os::user_file::open_to_read;
 
 /// The passphrase of a store: 1 to `MAX_PASSPHRASE_BYTES` (1,024) bytes of UTF-8, used byte for byte.
 #[derive(Clone)]
@@ -46,7 +48,10 @@ impl Passphrase {
         // One line end and no more: editors and `echo` add one, and everything else may be meant.
         let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let text = std::str::from_utf8(line).map_err(|_| PassphraseError::NotText)?;
+        let text = std::str::from_utf8(line).map_err(|error| match error.error_len() {
+            Some(_) => PassphraseError::NotText,
+            None => PassphraseError::CutShort,
+        })?;
         Self::new(Zeroizing::new(text.to_owned()))
     }
 }
@@ -112,8 +117,13 @@ pub fn read_with_prompt(
         PassphraseSource::Descriptor(0) => read_from(io::stdin().lock()),
         // Opening it by name needs no claim that the number is a descriptor of ours.
         PassphraseSource::Descriptor(number) => {
-            let open = File::open(format!("/dev/fd/{number}"));
-            read_from(open.map_err(|_| PassphraseError::NoDescriptor(*number))?)
+            let path = format!("/dev/fd/{number}");
+            match open_to_read::<io::Error>(Path::new(&path), |_| Ok(())) {
+                Ok(open) => read_from(open),
+                // What is open, and cannot be read, has a reason of its own.
+                Err(error) if Path::new(&path).exists() => Err(error.into()),
+                Err(_) => Err(PassphraseError::NoDescriptor(*number)),
+            }
         }
         PassphraseSource::File(path) => read_from_file(path).map_err(|error| error.of_file(path)),
         PassphraseSource::Command(command) => read_from_command(command),
@@ -177,15 +187,15 @@ fn read_from(source: impl Read) -> Result<Passphrase, PassphraseError> {
 }
 
 fn read_from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
-    // The open file is checked, and not the path: another file could take its name between.
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    // No mode would make a passphrase of a folder.
-    if metadata.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
-    }
-    refuse_shared(path, &metadata)?;
-    read_from(file)
+    // The open file is checked, and not the path: another file could take its name between. A shell puts a
+    // pipe there for the output of a command, `--passphrase-file <(pass show undertone)`.
+    read_from(open_to_read::<PassphraseError>(path, |metadata| {
+        let kind = metadata.file_type();
+        if !kind.is_file() && !kind.is_fifo() {
+            return Err(io::Error::other("it is neither a file nor a pipe").into());
+        }
+        Ok(refuse_others(path, metadata)?)
+    })?)
 }
 
 fn read_from_command(command: &str) -> Result<Passphrase, PassphraseError> {
@@ -223,6 +233,9 @@ pub enum PassphraseError {
     /// Write it in UTF-8.
     #[error("the passphrase is not UTF-8 text")]
     NotText,
+    /// Look for the bytes that are missing.
+    #[error("the passphrase ends in the middle of a letter: bytes are missing at its end")]
+    CutShort,
     /// Ask again.
     #[error("the two passphrases do not match")]
     Mismatch,
@@ -232,6 +245,9 @@ pub enum PassphraseError {
     /// Narrow the file's mode first.
     #[error(transparent)]
     UnsafePermissions(#[from] UnsafePermissions),
+    /// Name a file of your own.
+    #[error(transparent)]
+    OfAnother(#[from] OfAnother),
     /// See the cause.
     #[error("the passphrase file {path:?} cannot be read: {}", io_words(.cause))]
     File {
@@ -246,6 +262,15 @@ pub enum PassphraseError {
     /// See the cause.
     #[error("the passphrase cannot be read: {}", io_words(.0))]
     Io(#[from] io::Error),
+}
+
+impl From<NotPrivate> for PassphraseError {
+    fn from(found: NotPrivate) -> Self {
+        match found {
+            NotPrivate::Mode(found) => Self::UnsafePermissions(found),
+            NotPrivate::Owner(found) => Self::OfAnother(found),
+        }
+    }
 }
 
 impl PassphraseError {
@@ -347,6 +372,29 @@ mod tests {
     }
 
     #[test]
+    fn a_passphrase_file_of_another_user_is_refused() {
+        let file = file_with(b"secret\n", 0o600);
+        if std::os::unix::fs::chown(file.path(), Some(65_534), None).is_err() {
+            return println!("skipped: only root can give a file to another user");
+        }
+        let error = from_file(file.path()).unwrap_err();
+        let PassphraseError::OfAnother(found) = error else { panic!("{error}") };
+        assert_eq!(found.owner, 65_534);
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_is_told_as_one_and_a_link_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg("-m600").arg(&pipe).status().unwrap().success());
+        let told = from_file(&pipe).unwrap_err().to_string();
+        assert!(told.ends_with("it is a pipe that nobody writes to"), "{told}");
+        let (file, link) = (file_with(b"secret\n", 0o600), folder.path().join("link"));
+        std::os::unix::fs::symlink(file.path(), &link).unwrap();
+        assert_eq!(from_file(&link).unwrap().expose(), b"secret");
+    }
+
+    #[test]
     fn a_descriptor_is_read_to_its_end() {
         let file = file_with(b"from a descriptor\n", 0o600);
         let open = File::open(file.path()).unwrap();
@@ -361,6 +409,7 @@ mod tests {
         assert!(matches!(from_command("echo half; exit 3"), Err(PassphraseError::Command)));
         assert!(matches!(from_command("true"), Err(PassphraseError::Empty)));
         assert!(matches!(from_command("printf '\\377'"), Err(PassphraseError::NotText)));
+        assert!(matches!(from_command("printf 'caf\\303'"), Err(PassphraseError::CutShort)));
     }
 
     #[test]

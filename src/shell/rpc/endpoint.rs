@@ -160,7 +160,12 @@ impl Located {
         home: &Path,
         folders: &SocketFolders,
     ) -> Result<Option<Self>, LocateError> {
-        let Some(home) = if_there(home.canonicalize())? else { return Ok(None) };
+        let home = match if_there(home.canonicalize()) {
+            Ok(Some(home)) => home,
+            Ok(None) => return Ok(None),
+            // What cannot be looked at is not said to be free.
+            Err(error) => return Err(StoreError::Unseen(error).into()),
+        };
         // Whoever opens the store there says what is wrong.
         if !home.is_dir() {
             return Ok(None);
@@ -224,8 +229,11 @@ impl NodeNote {
     fn read(home: &Path) -> Result<Option<Self>, LocateError> {
         let path = home.join(NOTE_FILE);
         // A pipe in its place would make us wait.
-        if files::presence(&path)? == FilePresence::Missing {
-            return Ok(None);
+        match files::presence(&path) {
+            Ok(FilePresence::Missing) => return Ok(None),
+            Ok(FilePresence::Present) => {}
+            Err(StoreError::Io(error)) => return Err(StoreError::Unseen(error).into()),
+            Err(error) => return Err(error.into()),
         }
         // One byte more, so that a longer file is refused.
         match files::read_start(&path, MAX_NOTE_BYTES + 1) {

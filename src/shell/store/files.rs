@@ -13,7 +13,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::StoreError;
-use crate::shell::os::data_dir::{FILE_MODE, refuse_shared};
+use crate::shell::os::data_dir::{FILE_MODE, refuse_others};
+use crate::shell::os::user_file::open_private;
 
 /// Whether a file of the store exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,8 @@ pub(in crate::shell) enum FilePresence {
 /// # Errors
 ///
 /// [`StoreError::Foreign`] if the name belongs to a link, a folder or the like;
-/// [`StoreError::UnsafePermissions`] if others can use the file.
+/// [`StoreError::UnsafePermissions`] if others can use the file, [`StoreError::OfAnother`] if one of them
+/// owns it.
 pub(in crate::shell) fn presence(path: &Path) -> Result<FilePresence, StoreError> {
     // Of the link and not of its target: a link could lead to a file elsewhere that is not ours.
     let metadata = match fs::symlink_metadata(path) {
@@ -40,7 +42,7 @@ pub(in crate::shell) fn presence(path: &Path) -> Result<FilePresence, StoreError
     if !metadata.is_file() {
         return Err(StoreError::Foreign);
     }
-    refuse_shared(path, &metadata)?;
+    refuse_others(path, &metadata)?;
     Ok(FilePresence::Present)
 }
 
@@ -94,7 +96,8 @@ pub(in crate::shell) fn rename(dir: &Path, from: &Path, to: &Path) -> Result<(),
 /// Reads at most `limit` bytes of a file: the whole of it if it is not longer.
 pub(in crate::shell) fn read_start(path: &Path, limit: u64) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    // Looked at once it is open: what had the name before may have been another file.
+    open_private(path, OpenOptions::new().read(true))?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -110,17 +113,10 @@ impl HomeLock {
     ///
     /// [`StoreError::InUse`] if another process, or another store of this one, has it.
     pub(in crate::shell) fn take(dir: &Path) -> Result<Self, StoreError> {
-        let path = dir.join(LOCK_FILE);
-        let file = match presence(&path)? {
-            FilePresence::Present => OpenOptions::new().write(true).open(&path)?,
-            FilePresence::Missing => OpenOptions::new()
-                .write(true)
-                // Not `create_new`: another process may have made it since.
-                .create(true)
-                .truncate(false)
-                .mode(FILE_MODE)
-                .open(&path)?,
-        };
+        let mut how = OpenOptions::new();
+        // Not `create_new`: it stays when it is given back.
+        how.write(true).create(true).truncate(false).mode(FILE_MODE);
+        let file = open_private(&dir.join(LOCK_FILE), &mut how)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse),

@@ -39,9 +39,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::record::{Change, MessageRecord, Record, RecordKey};
 use crate::engine::secret::Secret;
-use crate::shell::os::data_dir::{self, DataDirError, UnsafePermissions};
+use crate::shell::os::data_dir::{self, DataDirError, NotPrivate, OfAnother, UnsafePermissions};
 use crate::shell::os::io_words::io_words;
 use crate::shell::os::passphrase::Passphrase;
+use crate::shell::os::user_file::PrivateFault;
 
 use self::files::{FilePresence, HomeLock};
 use self::key::{FILE_BYTES, KEY_BYTES};
@@ -87,20 +88,33 @@ pub enum StoreMode {
 
 impl Store {
     /// Whether `dir` holds a store, or one of its files.
-    #[must_use]
-    pub fn exists(dir: &Path) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unseen`] if that cannot be seen: what is there must not be taken for nothing.
+    pub fn exists(dir: &Path) -> Result<bool, StoreError> {
         // One of both is enough: a new store must overwrite neither a key that still opens
         // something nor a database whose key may be found again.
-        [KEY_FILE, DATABASE_FILE].iter().any(|name| dir.join(name).symlink_metadata().is_ok())
+        for name in [KEY_FILE, DATABASE_FILE] {
+            match dir.join(name).symlink_metadata() {
+                Ok(_) => return Ok(true),
+                Err(error) if is_nothing(&error) => {}
+                Err(error) => return Err(StoreError::Unseen(error)),
+            }
+        }
+        Ok(false)
     }
 
     /// The error of a folder in which there is no store.
     #[must_use]
     pub fn absence(dir: &Path) -> StoreError {
-        if dir.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
-            return StoreError::NotAFolder;
+        match data_dir::check(dir) {
+            Ok(()) => StoreError::Missing,
+            Err(DataDirError::Io(error)) if is_nothing(&error) => StoreError::Missing,
+            Err(DataDirError::Io(error)) => StoreError::Unseen(error),
+            // One that could not be used is not said to be empty.
+            Err(error) => error.into(),
         }
-        StoreError::Missing
     }
 
     /// Whether `dir` holds a store that opens, as far as this can be seen without the passphrase:
@@ -111,7 +125,7 @@ impl Store {
     ///
     /// [`StoreError::Missing`] if there is none; any other error says why it does not open.
     pub fn look(dir: &Path) -> Result<(), StoreError> {
-        if !Self::exists(dir) {
+        if !Self::exists(dir)? {
             return Err(Self::absence(dir));
         }
         data_dir::check(dir)?;
@@ -148,7 +162,7 @@ impl Store {
         let dir = &dir.canonicalize()?;
         let lock = HomeLock::take(dir)?;
         // Under the lock, or two processes could both find no store and make one.
-        if Self::exists(dir) {
+        if Self::exists(dir)? {
             return Err(StoreError::Exists);
         }
         let key = Secret::take(&mut random()?);
@@ -169,7 +183,7 @@ impl Store {
     ///
     /// Any [`StoreError`] but [`StoreError::Exists`]. Nothing was changed.
     pub fn open(dir: &Path, passphrase: &Passphrase) -> Result<Self, StoreError> {
-        if !Self::exists(dir) {
+        if !Self::exists(dir)? {
             return Err(Self::absence(dir));
         }
         data_dir::check(dir)?;
@@ -200,7 +214,7 @@ impl Store {
     ///
     /// As [`Self::open`], but never [`StoreError::InUse`].
     pub fn change_passphrase(dir: &Path, old: &Passphrase) -> Result<PassphraseChange, StoreError> {
-        if !Self::exists(dir) {
+        if !Self::exists(dir)? {
             return Err(Self::absence(dir));
         }
         data_dir::check(dir)?;
@@ -435,6 +449,11 @@ fn erase(
     Ok(())
 }
 
+/// Whether an error says that there is no such file.
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 /// Reads the key file and opens it.
 fn open_key(dir: &Path, passphrase: &Passphrase) -> Result<Secret<KEY_BYTES>, StoreError> {
     Ok(key::open(&read_key_file(dir)?, passphrase)?)
@@ -496,6 +515,12 @@ pub enum StoreError {
     /// Narrow the mode first.
     #[error(transparent)]
     UnsafePermissions(#[from] UnsafePermissions),
+    /// Run the program as its owner.
+    #[error(transparent)]
+    OfAnother(#[from] OfAnother),
+    /// Let this user look into the folder, or name another one.
+    #[error("the home folder cannot be looked at: {}", io_words(.0))]
+    Unseen(#[source] io::Error),
     /// Name another home folder.
     #[error("the home folder contains a file of another program")]
     Foreign,
@@ -554,8 +579,27 @@ impl From<DataDirError> for StoreError {
         match error {
             DataDirError::Nowhere => Self::Missing,
             DataDirError::NotAFolder => Self::NotAFolder,
-            DataDirError::UnsafePermissions(found) => Self::UnsafePermissions(found),
+            DataDirError::NotPrivate(found) => found.into(),
             DataDirError::Io(error) => error.into(),
+        }
+    }
+}
+
+impl From<NotPrivate> for StoreError {
+    fn from(found: NotPrivate) -> Self {
+        match found {
+            NotPrivate::Mode(found) => Self::UnsafePermissions(found),
+            NotPrivate::Owner(found) => Self::OfAnother(found),
+        }
+    }
+}
+
+impl From<PrivateFault> for StoreError {
+    fn from(fault: PrivateFault) -> Self {
+        match fault {
+            PrivateFault::NotAFile(_) => Self::Foreign,
+            PrivateFault::NotPrivate(found) => found.into(),
+            PrivateFault::Io(error) => error.into(),
         }
     }
 }

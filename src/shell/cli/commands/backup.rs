@@ -17,6 +17,7 @@ use crate::shell::os::clock::{OsEntropy, wall, zone};
 use crate::shell::os::passphrase::{
     self, Passphrase, PassphraseError, PassphraseSource, PromptPolicy,
 };
+use crate::shell::os::user_file::open_file;
 use crate::shell::store::Store;
 
 /// `undertone backup ..`
@@ -49,7 +50,7 @@ async fn create(
 ) -> Result<(), Failure> {
     let home = connect::home(global)?;
     // Checked before the passphrase prompt, which would be in vain.
-    if !Store::exists(&home) {
+    if !Store::exists(&home)? {
         return Err(Store::absence(&home).into());
     }
     // A link counts even if it leads nowhere: the file would be made where it points.
@@ -80,10 +81,10 @@ async fn create(
     let made = client.call(BackupCreate { file, sealing, history: history == History::With }).await;
     let report = connect::finish(client, made).await?;
     if global.json {
-        output::print_result(&report);
+        output::print_result(&report)?;
         return Ok(());
     }
-    output::print_line(&format!("backup created: {}", counts(&report)));
+    output::print_line(&format!("backup created: {}", counts(&report)))?;
     output::print_message(
         "Store it away from this device, and its passphrase away from it. Check it now and then:\n\
          undertone backup check FILE",
@@ -96,10 +97,10 @@ fn check(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Resu
     let summary = opened.check().map_err(|error| Failure::of_backup(error, file))?.summary();
     let report = summary.report();
     if global.json {
-        output::print_result(&report);
+        output::print_result(&report)?;
     } else {
         let made = local(summary.made);
-        output::print_line(&format!("backup is intact: {}, made {made}", counts(&report)));
+        output::print_line(&format!("backup is intact: {}, made {made}", counts(&report)))?;
     }
     Ok(())
 }
@@ -115,11 +116,11 @@ fn restore(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Re
     backup.restore(&mut env, &mut store).map_err(|error| Failure::of_backup(error, file))?;
     let report = summary.report();
     if global.json {
-        output::print_result(&report);
+        output::print_result(&report)?;
         return Ok(());
     }
     let made = local(summary.made);
-    output::print_line(&format!("restored: {}, made {made}", counts(&report)));
+    output::print_line(&format!("restored: {}, made {made}", counts(&report)))?;
     output::print_message(RESTORED);
     Ok(())
 }
@@ -135,7 +136,7 @@ and what your contacts write reaches sometimes one of them, sometimes the other.
 /// Opens a backup for a person or program that has its passphrase.
 fn open(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Result<Backup, Failure> {
     // Checked before the passphrase prompt.
-    if let Err(error) = std::fs::metadata(file) {
+    if let Err(error) = open_file(file) {
         return Err(Failure::of_backup(error.into(), file));
     }
     let (source, ask) = source(global, sealed_by);
@@ -148,7 +149,7 @@ fn open(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Resul
 fn open_or_create(global: &GlobalArgs) -> Result<Store, Failure> {
     let home = connect::home(global)?;
     let (source, ask) = connect::source(global);
-    if Store::exists(&home) {
+    if Store::exists(&home)? {
         return Ok(Store::open(&home, &passphrase::read(&source, ask)?)?);
     }
     let passphrase = match source {

@@ -32,8 +32,7 @@ pub(super) async fn run(global: &GlobalArgs, action: ContactAction) -> Result<()
     let client = connect::for_command(global, CreateStore::No).await?;
     let done = carry_out(&client, global.identity.as_deref(), action).await;
     let done = connect::what_is_known(&client, done);
-    connect::finish(client, done).await?.print(global);
-    Ok(())
+    connect::finish(client, done).await?.print(global)
 }
 
 /// Reads what standard input and the person in front of it have to say, before a node waits for it.

@@ -45,34 +45,34 @@ async fn walk() -> Result<(), Failure> {
     let mut network = DemoNetwork::start().await?;
     output::print_line(&format!(
         "ok  {RELAYS} relays running, over libp2p on the memory transport"
-    ));
-    output::print_line("ok  echo is online, you are \"visitor\"");
+    ))?;
+    output::print_line("ok  echo is online, you are \"visitor\"")?;
     let visitor = &mut network.visitor;
     visitor.meet(&network.echo).await?;
-    output::print_line("ok  handshake with echo: session ready");
+    output::print_line("ok  handshake with echo: session ready")?;
     visitor.say_and_wait("hello").await?;
-    output::print_line("ok  hello: queued, mined, sent, acknowledged");
+    output::print_line("ok  hello: queued, mined, sent, acknowledged")?;
     visitor.expect("echo: hello").await?;
-    output::print_line("ok  echo answered: echo: hello");
+    output::print_line("ok  echo answered: echo: hello")?;
     for number in 0..BURST {
         visitor.say(&format!("message {number}")).await?;
     }
     for number in 0..BURST {
         visitor.expect(&format!("echo: message {number}")).await?;
     }
-    output::print_line(&format!("ok  {BURST} messages sent and echoed, in order, none lost"));
+    output::print_line(&format!("ok  {BURST} messages sent and echoed, in order, none lost"))?;
     visitor.say("nasty").await?;
     let nasty = visitor.next_text().await?;
     let cleaned = nasty.text.sanitize_for_cell();
     if cleaned.text.chars().any(|c| c.is_control() && c != '\n') || cleaned.changes == 0 {
         return Err(failed("hostile text was not made visible"));
     }
-    output::print_line("ok  hostile text made visible");
+    output::print_line("ok  hostile text made visible")?;
     visitor.client.call(ContactClose { contact: ECHO.into() }).await?;
     visitor.wait_for_session(SessionStatus::None).await?;
-    output::print_line("ok  session closed, keys erased");
+    output::print_line("ok  session closed, keys erased")?;
     network.stop().await?;
-    output::print_line("ok  nothing was written to disk");
+    output::print_line("ok  nothing was written to disk")?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use serde::de::IgnoredAny;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tempfile::Builder;
@@ -28,6 +29,7 @@ use crate::shell::os::data_dir::FILE_MODE;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;
 use crate::shell::os::signals::StopFlag;
+use crate::shell::os::user_file::open_to_read;
 
 /// Whether an import is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +60,7 @@ pub(super) async fn export(
     }
     let words = format!("exported {messages} messages of {conversations} chats");
     let data = json!({ "messages": messages, "conversations": conversations });
-    CommandOutput::new(&data, words).print(global);
+    CommandOutput::new(&data, words).print(global)?;
     if !global.json {
         output::print_message("The file is not encrypted: anyone who has it can read it.");
     }
@@ -110,7 +112,8 @@ pub(super) async fn import(
     let lines = if file.as_os_str() == "-" {
         read(io::stdin().lock(), file)?
     } else {
-        read(BufReader::new(File::open(file).map_err(|error| not_read(file, &error))?), file)?
+        let opened = open_to_read::<io::Error>(file, |_| Ok(()));
+        read(BufReader::new(opened.map_err(|error| not_read(file, &error))?), file)?
     };
     let client = connect::for_command(global, CreateStore::No).await?;
     let named = of_identity(contact, global.identity.as_deref());
@@ -123,8 +126,7 @@ pub(super) async fn import(
     let ImportReport { found, taken, dry_run } = report;
     let verb = if dry_run { "would be imported" } else { "imported" };
     let words = format!("found {found} messages, {taken} of them {verb}; the others exist already");
-    CommandOutput::new(&report, words).print(global);
-    Ok(())
+    CommandOutput::new(&report, words).print(global)
 }
 
 /// Hands lines over to the node, which takes all of them with the last, or none.
@@ -269,8 +271,9 @@ fn stopped(exit: ExitCode) -> Failure {
 
 /// The failure to write an export. It names the file: the disk of the home folder may be another.
 fn not_exported(file: &Path, error: &io::Error) -> Failure {
-    let target =
-        if file.as_os_str() == "-" { "standard output".to_owned() } else { format!("{file:?}") };
+    if file.as_os_str() == "-" {
+        return output::not_written(error);
+    }
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the standard library's")]
     let (code, next) = match error.kind() {
         io::ErrorKind::AlreadyExists => (FailureCode::ExportExists, "choose another file"),
@@ -283,7 +286,7 @@ fn not_exported(file: &Path, error: &io::Error) -> Failure {
     };
     let text = FailureText {
         what: "nothing was exported",
-        why: &format!("{target} was not written: {}", io_words(error)),
+        why: &format!("{file:?} was not written: {}", io_words(error)),
         safe: "everything saved before is unchanged",
         next,
     };
@@ -326,11 +329,21 @@ fn read(mut input: impl BufRead, file: &Path) -> Result<Vec<ImportLine>, Failure
             return Err(not_imported(&why, "import it in parts"));
         }
         let Some(line) = ImportLine::parse(&text) else {
+            if is_cut_short(&text) {
+                let why = format!("line {number} is cut short: the file ends in the middle of it");
+                return Err(not_imported(&why, "have the file written again, or remove that line"));
+            }
             let why = format!("line {number} is not a message in the format of undertone export");
             return Err(not_imported(&why, "fix or remove that line, then try again"));
         };
         lines.push(line);
     }
+}
+
+/// Whether the last line of a file, which has no end, is the beginning of one in JSON.
+fn is_cut_short(line: &[u8]) -> bool {
+    let is_last = !line.ends_with(b"\n") && line.len() as u64 <= MAX_LINE;
+    is_last && serde_json::from_slice::<IgnoredAny>(line).is_err_and(|error| error.is_eof())
 }
 
 /// The lines of one chat: those that name the contact, or all if they name only one.
@@ -568,6 +581,22 @@ mod tests {
             let text = format!("{good}\n{bad}\n{good}");
             assert!(why(&text).starts_with("line 2 "), "{bad}: {}", why(&text));
         }
+    }
+
+    #[test]
+    fn lines_of_windows_are_read_and_a_file_that_ends_inside_a_line_is_told_as_that() {
+        let good =
+            r#"{"v":1,"id":"0000000000000001","contact":"a","from":"them","time":1,"text":"x"}"#;
+        assert_eq!(why(&format!("{good}\r\n{good}\r\n")), "");
+        for end in [1, 30, good.len() - 1] {
+            let told = why(&format!("{good}\n{}", good.get(..end).unwrap()));
+            assert_eq!(told, "line 2 is cut short: the file ends in the middle of it");
+        }
+        assert!(why("{}").starts_with("line 1 is not a message"));
+        // A letter may be the place where it ends.
+        let cut =
+            read(&b"{\"text\":\"caf\xc3"[..], Path::new("-")).err().map(|failure| failure.why);
+        assert_eq!(cut.as_deref(), Some("line 1 is cut short: the file ends in the middle of it"));
     }
 
     #[test]

@@ -20,8 +20,7 @@ pub(super) async fn run(global: &GlobalArgs, action: IdentityAction) -> Result<(
     let create = if makes { CreateStore::Yes } else { CreateStore::No };
     let client = connect::for_command(global, create).await?;
     let done = carry_out(&client, global.identity.as_deref(), action).await;
-    connect::finish(client, done).await?.print(global);
-    Ok(())
+    connect::finish(client, done).await?.print(global)
 }
 
 async fn carry_out(

@@ -74,7 +74,7 @@ pub(super) async fn follow(
     };
     drop(printer);
     let result = tokio::select! {
-        () = queue.finish() => done,
+        written = queue.finish() => done.and(written),
         exit = stop.received() => Err(stopped(exit)),
         () = until(end), if patience.is_none() => done,
         () = sleep(patience.take().unwrap_or_default()), if patience.is_some() => done,

@@ -32,7 +32,7 @@ pub(super) async fn history(global: &GlobalArgs, args: HistoryArgs) -> Result<()
             if !is_online {
                 output::forget(&mut line, &output::KNOWN_TO_A_NETWORK);
             }
-            output::print_line(&output::to_ascii(&line));
+            output::print_line(&output::to_ascii(&line))?;
         }
         return Ok(());
     }
@@ -41,7 +41,7 @@ pub(super) async fn history(global: &GlobalArgs, args: HistoryArgs) -> Result<()
     let formatter = |message| MessageFormatter { message, contact, ascii, zone, now, price: None };
     let shown: Vec<MessageFormatter<'_>> = messages.iter().map(formatter).collect();
     let cut = messages.first().filter(|_| is_cut).map(|oldest| oldest.id);
-    output::print_line(&message_format::conversation(&shown, &args, contact, cut));
+    output::print_line(&message_format::conversation(&shown, &args, contact, cut))?;
     Ok(())
 }
 
@@ -151,8 +151,7 @@ pub(super) async fn run(global: &GlobalArgs, action: MessageAction) -> Result<()
     let client = connect::for_command(global, CreateStore::No).await?;
     let done = carry_out(&client, global, action).await;
     let done = connect::what_is_known(&client, done);
-    connect::finish(client, done).await?.print(global);
-    Ok(())
+    connect::finish(client, done).await?.print(global)
 }
 
 async fn carry_out(

@@ -17,6 +17,7 @@ mod trust;
 mod tui;
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::CommandFactory as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -29,8 +30,9 @@ use super::output::{self, OutputFormat};
 use crate::engine::text::UntrustedText;
 use crate::shell::archive::ArchiveOverflow;
 use crate::shell::failure::{Failure, FailureCode, FailureText};
+use crate::shell::os::data_dir::{FILE_MODE, NotPrivate};
 use crate::shell::os::exit_code::ExitCode;
-use crate::shell::os::io_words::io_words;
+use crate::shell::os::user_file::{PrivateFault, open_private};
 
 /// The program: carries out the words of a command line, of which the first is its name; returns
 /// the exit code.
@@ -110,8 +112,13 @@ fn print_parser_message(message: &clap::Error) -> u8 {
     // The words it quotes may have been pasted from anywhere.
     let text = UntrustedText::new(message.to_string()).sanitize_for_text().text;
     if !message.use_stderr() {
-        output::print_line(text.trim_end());
-        return 0;
+        return output::print_line(text.trim_end()).map_or_else(
+            |failure| {
+                output::print_failure(&failure, OutputFormat::Text);
+                failure.exit() as u8
+            },
+            |()| 0,
+        );
     }
     // Nothing was parsed, so whether a program asks is seen by the bare word.
     if std::env::args_os().any(|word| word == "--json") {
@@ -184,8 +191,7 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         CliCommand::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "undertone", &mut script);
-            output::print_line(String::from_utf8_lossy(&script).trim_end());
-            Ok(())
+            output::print_line(String::from_utf8_lossy(&script).trim_end())
         }
     }
 }
@@ -203,20 +209,10 @@ fn log_to(global: &GlobalArgs) -> Result<(), Failure> {
     use std::os::unix::fs::OpenOptionsExt as _;
 
     let Some(path) = &global.log else { return Ok(()) };
-    let file =
-        // For the owner alone: the lines name nobody, but their times show when somebody wrote.
-        std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(
-            |error| {
-                let next = "choose another file: --log FILE";
-                let text = FailureText {
-                    what: "no log was written",
-                    why: &format!("{path:?} was not opened: {}", io_words(&error)),
-                    safe: "nothing was done",
-                    next,
-                };
-                Failure::new(FailureCode::Log, text)
-            },
-        )?;
+    let mut how = std::fs::OpenOptions::new();
+    // For the owner alone: the lines name nobody, but their times show when somebody wrote.
+    how.create(true).append(true).mode(FILE_MODE);
+    let file = open_private(path, &mut how).map_err(|fault| no_log(path, &fault))?;
     let most = if global.verbose { LevelFilter::TRACE } else { LevelFilter::INFO };
     // libp2p's own lines name addresses and keys; ours are written not to. What is let through is
     // said here alone: no flag and no variable of the environment adds to it.
@@ -230,4 +226,32 @@ fn log_to(global: &GlobalArgs) -> Result<(), Failure> {
         .try_init()
         .unwrap_or_default();
     Ok(())
+}
+
+fn no_log(path: &Path, fault: &PrivateFault) -> Failure {
+    let (code, why, next) = match fault {
+        // These two name the file themselves.
+        PrivateFault::NotPrivate(found @ NotPrivate::Mode(_)) => (
+            FailureCode::UnsafeMode,
+            found.to_string(),
+            "run chmod 600 on it, or choose another file: --log FILE",
+        ),
+        PrivateFault::NotPrivate(found @ NotPrivate::Owner(_)) => (
+            FailureCode::UnsafeOwner,
+            found.to_string(),
+            "choose a file of your own, or a new one: --log FILE",
+        ),
+        PrivateFault::NotAFile(_) | PrivateFault::Io(_) => (
+            FailureCode::Log,
+            format!("{path:?} was not opened: {fault}"),
+            "choose another file: --log FILE",
+        ),
+    };
+    let text = FailureText {
+        what: "nothing was done, because no log could be written",
+        why: &why,
+        safe: "nothing was done, and the file is as it was",
+        next,
+    };
+    Failure::new(code, text)
 }

@@ -10,7 +10,7 @@ use crate::shell::api::calls::NodeStop;
 use crate::shell::api::{ClientInfo, ClientKind, Delivery, EventFilter, EventKind, From, Stay};
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, NetworkFlags};
 use crate::shell::cli::connect::{home, online, store};
-use crate::shell::cli::output::{self, OutputFormat};
+use crate::shell::cli::output::{self, NodeLines, OutputFormat};
 use crate::shell::client::{Client, Connect, CreateStore};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::exit_code::ExitCode;
@@ -39,15 +39,16 @@ pub(super) async fn run(global: &GlobalArgs, network: &NetworkArgs) -> Result<()
         };
     }
     let mut stop = StopSignals::listen()?;
-    let ended = relay::report_network(&client, OutputFormat::Text, &mut stop).await;
+    let mut lines = NodeLines::default();
+    let ended = relay::report_network(&client, OutputFormat::Text, &mut stop, &mut lines).await;
     client.close().await?;
     match ended? {
         Some(why) if why.code() == Some(FailureCode::NodeStopping) => {
             output::print_message("the node was stopped");
-            Ok(())
+            lines.finish()
         }
         Some(why) => Err(why),
-        None => Ok(()),
+        None => lines.finish(),
     }
 }
 
@@ -73,7 +74,7 @@ pub(super) async fn stop(global: &GlobalArgs) -> Result<(), Failure> {
     }
     client.close().await?;
     if global.json {
-        output::print_result(&serde_json::json!({}));
+        output::print_result(&serde_json::json!({}))?;
     } else {
         output::print_message("the node was stopped");
     }

@@ -24,7 +24,7 @@ pub(super) fn change(global: &GlobalArgs, new: &NewPassphrase) -> Result<(), Fai
     }
     let home = connect::home(global)?;
     // Before the passphrase is asked for, which would be in vain.
-    if !Store::exists(&home) {
+    if !Store::exists(&home).map_err(not_changed)? {
         return Err(not_changed(Store::absence(&home)));
     }
     let (source, ask) = connect::source(global);
@@ -34,10 +34,10 @@ pub(super) fn change(global: &GlobalArgs, new: &NewPassphrase) -> Result<(), Fai
     let new = read_new(new, ask).map_err(no_new_passphrase)?;
     change.finish(&new).map_err(not_changed)?;
     if global.json {
-        output::print_result(&json!({ "changed": true }));
+        output::print_result(&json!({ "changed": true }))?;
         return Ok(());
     }
-    output::print_line("passphrase changed");
+    output::print_line("passphrase changed")?;
     output::print_message(LIMITS);
     if source != PassphraseSource::Prompt {
         output::print_message(SOURCE_IS_OLD);

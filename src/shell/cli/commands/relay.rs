@@ -24,14 +24,14 @@ use crate::shell::archive::{
 use crate::shell::budget::NodeBudget;
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, RoomArg};
 use crate::shell::cli::connect::{home, online};
-use crate::shell::cli::output::{self, OutputFormat};
+use crate::shell::cli::output::{self, NodeLines, OutputFormat};
 use crate::shell::client::{Client, Connect, NodeOptions, StoreOptions};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::net::NetLimits;
 use crate::shell::os::memory;
 use crate::shell::os::signals::StopSignals;
 use crate::shell::runtime::{ArchiveHistory, ArchiveRecovery};
-use crate::shell::text::{price, size};
+use crate::shell::text::{network_words, price, size};
 
 /// What a person said about the place where a relay holds envelopes, and about its size.
 #[derive(Clone, Copy, Debug)]
@@ -224,7 +224,7 @@ impl RelayRoom {
 
     /// Says which room it is, how many envelopes are in it at the start, and how much memory the node
     /// takes at most.
-    fn report(&self, (held, memory): (u64, u64), format: OutputFormat) {
+    fn report(&self, (held, memory): (u64, u64), format: OutputFormat, lines: &mut NodeLines) {
         let Self { place, bytes, why, unused, doublings: _ } = self;
         let places = PoolBounds::of_bytes(*bytes).places;
         let words = match place {
@@ -235,7 +235,7 @@ impl RelayRoom {
         };
         match format {
             OutputFormat::Json => {
-                output::print_line(&output::to_ascii(&self.json(held, memory)));
+                lines.print(&output::to_ascii(&self.json(held, memory)));
             }
             OutputFormat::Text => {
                 output::print_message(&format!(
@@ -278,7 +278,7 @@ fn figures_json(line: &NetworkStatus) -> Value {
     json!({
         "v": 1, "type": "network", "peers": line.peers,
         "pool_items": line.pool_items, "pool_bytes": line.pool_bytes,
-        "steps": line.steps, "fill": line.fill, "line": line.line,
+        "names_trouble": line.names_trouble, "steps": line.steps, "fill": line.fill, "line": line.line,
         "archive_bytes": line.archive.as_ref().map(|archive| archive.bytes),
     })
 }
@@ -376,17 +376,18 @@ pub(super) async fn run(
     let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
     let recovery = client.archive_recovery();
     let held = recovery.as_ref().map_or(0, |recovery| recovery.held);
-    room.report((held, memory), format);
+    let mut lines = NodeLines::default();
+    room.report((held, memory), format, &mut lines);
     if let Some(recovery) = recovery {
         let (name, floor) = (network.network.clone(), Floor::new(network.floor));
         let label = ArchiveLabel { network: name, floor, bytes: room.bytes as u64 };
-        report_recovery(&recovery, &label, format);
+        report_recovery(&recovery, &label, format, &mut lines);
     }
-    let ended = report_network(&client, format, &mut stop).await;
+    let ended = report_network(&client, format, &mut stop, &mut lines).await;
     // Why the node ended goes before what followed from it.
     client.close().await?;
     match ended? {
-        None => Ok(()),
+        None => lines.finish(),
         Some(why) => {
             let safe = "an archive keeps what it stored; nothing else was stored";
             let text = FailureText {
@@ -437,10 +438,17 @@ pub(super) async fn report_network(
     client: &Client,
     format: OutputFormat,
     stop: &mut StopSignals,
+    lines: &mut NodeLines,
 ) -> Result<Option<Failure>, Failure> {
     let mut events = client.events(EventFilter::of(&[EventKind::Network]), From::Now).await?;
-    let mut reporter =
-        NetworkReporter { format, addresses: Vec::new(), figures: None, trouble: None };
+    let mut reporter = NetworkReporter {
+        format,
+        lines,
+        addresses: Vec::new(),
+        figures: None,
+        trouble: None,
+        names_trouble: None,
+    };
     loop {
         tokio::select! {
             delivery = events.next() => match delivery {
@@ -460,11 +468,16 @@ pub(super) async fn report_network(
 }
 
 /// Reports what was loaded from an archive that is this from now on.
-fn report_recovery(taken: &ArchiveRecovery, label: &ArchiveLabel, format: OutputFormat) {
+fn report_recovery(
+    taken: &ArchiveRecovery,
+    label: &ArchiveLabel,
+    format: OutputFormat,
+    lines: &mut NodeLines,
+) {
     let ArchiveRecovery { held, expired, refused, damaged, early, salvaged, history, ref was } =
         *taken;
     if format == OutputFormat::Json {
-        return output::print_line(&output::to_ascii(&recovery_json(taken)));
+        return lines.print(&output::to_ascii(&recovery_json(taken)));
     }
     if let Some(was) = was {
         report_former(was, label);
@@ -527,15 +540,17 @@ fn report_former(was: &ArchiveLabel, label: &ArchiveLabel) {
 }
 
 /// Reports addresses, figures and trouble, each when it changes.
-struct NetworkReporter {
+struct NetworkReporter<'a> {
     format: OutputFormat,
+    lines: &'a mut NodeLines,
     addresses: Vec<String>,
     /// Neighbours, envelopes and the steps that are asked.
     figures: Option<(usize, usize, StepsStatus)>,
     trouble: Option<String>,
+    names_trouble: Option<String>,
 }
 
-impl NetworkReporter {
+impl NetworkReporter<'_> {
     fn report(&mut self, line: &NetworkStatus) {
         for address in &line.listening {
             if self.addresses.contains(address) {
@@ -544,9 +559,9 @@ impl NetworkReporter {
             self.addresses.push(address.clone());
             match self.format {
                 OutputFormat::Json => {
-                    output::print_line(&output::to_ascii(&listening_json(address)));
+                    self.lines.print(&output::to_ascii(&listening_json(address)));
                 }
-                OutputFormat::Text => output::print_line(&format!("listening on {address}")),
+                OutputFormat::Text => self.lines.print(&format!("listening on {address}")),
             }
         }
         let figures = (line.peers, line.pool_items, line.steps);
@@ -555,7 +570,14 @@ impl NetworkReporter {
             OutputFormat::Json => last == figures,
             OutputFormat::Text => (last.0, last.2) == (figures.0, figures.2),
         });
-        if !same {
+        let same_names = self.names_trouble == line.names_trouble;
+        if !same_names {
+            self.names_trouble.clone_from(&line.names_trouble);
+            if let (Some(trouble), OutputFormat::Text) = (&line.names_trouble, self.format) {
+                output::print_message(&network_words::names(trouble));
+            }
+        }
+        if !same || (!same_names && self.format == OutputFormat::Json) {
             self.figures = Some(figures);
             self.report_figures(line);
         }
@@ -564,10 +586,10 @@ impl NetworkReporter {
         }
     }
 
-    fn report_figures(&self, line: &NetworkStatus) {
+    fn report_figures(&mut self, line: &NetworkStatus) {
         let (peers, items) = (line.peers, line.pool_items);
         if self.format == OutputFormat::Json {
-            return output::print_line(&output::to_ascii(&figures_json(line)));
+            return self.lines.print(&output::to_ascii(&figures_json(line)));
         }
         let disk = line.archive.as_ref().map(|on| format!(", {} KiB on disk", on.bytes >> 10));
         output::print_message(&format!(
@@ -587,7 +609,7 @@ impl NetworkReporter {
         }
         self.trouble.clone_from(trouble);
         if self.format == OutputFormat::Json {
-            return output::print_line(&output::to_ascii(&trouble_json(archive)));
+            return self.lines.print(&output::to_ascii(&trouble_json(archive)));
         }
         output::print_message(&match trouble {
             Some(why) => not_kept(why, *missed).render(),

@@ -20,8 +20,7 @@ pub(super) async fn run(global: &GlobalArgs, action: RequestAction) -> Result<()
     let client = connect::for_command(global, CreateStore::No).await?;
     let done = carry_out(&client, global.identity.clone(), action).await;
     let done = connect::what_is_known(&client, done);
-    connect::finish(client, done).await?.print(global);
-    Ok(())
+    connect::finish(client, done).await?.print(global)
 }
 
 async fn carry_out(

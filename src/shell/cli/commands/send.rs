@@ -106,7 +106,7 @@ pub(super) async fn run(
     client.close().await?;
     let SendOutcome { data, words } = sent?;
     match format {
-        OutputFormat::Json => output::print_result(&data),
+        OutputFormat::Json => output::print_result(&data)?,
         OutputFormat::Text => output::print_message(words),
     }
     Ok(())

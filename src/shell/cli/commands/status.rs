@@ -21,18 +21,17 @@ pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
     let store = HomeStore::of(Store::look(&home));
     let archive = Archive::on_disk(&home);
     if global.json {
-        output::print_result(&fields(&home, &store, archive.as_ref(), node.as_ref()));
+        output::print_result(&fields(&home, &store, archive.as_ref(), node.as_ref()))?;
         return Ok(());
     }
-    output::print_line(&format!("home     {}\nstore    {}", home.display(), store.words));
+    output::print_line(&format!("home     {}\nstore    {}", home.display(), store.words))?;
     if let Some(archive) = &archive {
-        output::print_line(&format!("archive  {}", archive_words(archive)));
+        output::print_line(&format!("archive  {}", archive_words(archive)))?;
     }
     match node {
         None => output::print_line("node     not running; start one: undertone"),
         Some(report) => output::print_line(&words(&report)),
     }
-    Ok(())
 }
 
 /// What lies in the place of an archive, for people.

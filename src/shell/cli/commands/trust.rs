@@ -1,12 +1,12 @@
 //! What is compared with a contact, and what follows when it differs. The engine compares; nothing
 //! here does.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::IsTerminal as _;
 
 use crate::engine::crypto::sas::{Half, WORDS_PER_HALF};
 use crate::engine::event::ContactView;
 use crate::shell::cli::args::GlobalArgs;
-use crate::shell::cli::output;
+use crate::shell::cli::{input, output};
 use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
 
 /// The words and digits to compare with a contact, in lines for a person.
@@ -64,7 +64,7 @@ pub(super) fn ask_to_accept(global: &GlobalArgs, name: &str) -> Result<(), Failu
         };
         Err(Failure::new(code, text))
     };
-    let mut input = std::io::stdin().lock();
+    let input = std::io::stdin().lock();
     // A pipe confirms nothing: the author of a script has to write the flag, and so to decide.
     if global.no_input || !input.is_terminal() {
         return refused(
@@ -76,14 +76,16 @@ pub(super) fn ask_to_accept(global: &GlobalArgs, name: &str) -> Result<(), Failu
         "Sending to {name} resumes, although you have not verified whose key it is.\n\
          Type accept to confirm:"
     ));
-    let mut typed = String::new();
-    input.read_line(&mut typed)?;
+    let typed = input::line(input, LONGEST_WORD)?;
     // A whole word, because Enter and `y` are typed without reading.
-    if typed.trim() == "accept" {
+    if typed.trim_ascii() == b"accept" {
         return Ok(());
     }
     refused(FailureCode::NotConfirmed, "the word typed was not \"accept\"")
 }
+
+/// More than anybody types for a word.
+const LONGEST_WORD: u64 = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -118,7 +118,7 @@ impl UnlockedHome {
         options: UiOptions,
     ) -> Result<UnlockOutcome<Client>, Failure> {
         let state =
-            if Store::exists(&self.path) { UnlockMode::Locked } else { UnlockMode::FirstRun };
+            if Store::exists(&self.path)? { UnlockMode::Locked } else { UnlockMode::FirstRun };
         // Argon2 takes a second by design, in which the screen still answers.
         let passed = ui::unlock(screen, state, options, |choice| self.open(choice));
         passed.await.map_err(ui_failed)

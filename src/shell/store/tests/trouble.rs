@@ -29,7 +29,7 @@ fn a_creation_that_ended_before_the_key_file_left_no_store() {
     data_dir::prepare(&dir).unwrap();
     fs::write(dir.join("key.new"), "half of a key file").unwrap();
     fs::write(dir.join("store.db.new"), "half of a database").unwrap();
-    assert!(!Store::exists(&dir));
+    assert!(!Store::exists(&dir).unwrap());
     assert!(Store::create_at_cost(&dir, &passphrase("right"), KeyCost::LEAST).is_ok());
 }
 
@@ -170,7 +170,7 @@ fn a_creation_that_fails_leaves_no_store() {
     // The key file cannot be written: something that is not ours to remove is in its way.
     fs::create_dir_all(dir.join("key.new/full")).unwrap();
     assert!(Store::create_at_cost(&dir, &passphrase("right"), KeyCost::LEAST).is_err());
-    assert!(!Store::exists(&dir));
+    assert!(!Store::exists(&dir).unwrap());
     assert!(!dir.join("store.db.new").exists());
     fs::remove_dir_all(dir.join("key.new")).unwrap();
     assert!(Store::create_at_cost(&dir, &passphrase("right"), KeyCost::LEAST).is_ok());

@@ -1,0 +1,254 @@
+//! A full device for the output, odd bytes on the input, files that are not ours, and a machine without a
+//! name server, under the real program.
+
+use std::fs::{self, File, Permissions, set_permissions};
+use std::io::Read as _;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::support::{Home, Network, PROGRAM, Running, finish, parse, signal};
+
+/// A user whom nothing belongs to.
+const NOBODY: u32 = 65_534;
+
+/// Runs a command whose output goes there; its exit code and what it said to a person.
+fn run_into(mut command: Command, output: impl Into<Stdio>) -> (i32, String) {
+    command.stdin(Stdio::null()).stdout(output).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("a process");
+    let mut said = String::new();
+    child.stderr.take().expect("its messages").read_to_string(&mut said).expect("UTF-8");
+    (child.wait().expect("its end").code().expect("an exit code"), said)
+}
+
+fn full() -> File {
+    fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device")
+}
+
+/// A pipe that nobody reads any more.
+fn closed() -> Stdio {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    writer.into()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A home with a contact and a message to it.
+fn home_with_history() -> Home {
+    let (home, other) = (Home::new(), Home::new());
+    home.identity("ann");
+    let invite = other.identity("ben").invite;
+    home.ask(&["contact", "add", &invite, "--name", "ben"]);
+    let network = Network::new();
+    let send = [&["send", "ben", "hello", "--wait", "queued"][..], &network.flags()].concat();
+    assert!(home.run(&send).status.success());
+    home
+}
+
+const PRINTING: [&[&str]; 9] = [
+    &["history", "ben"],
+    &["history", "ben", "--json"],
+    &["contact", "list", "--json"],
+    &["identity", "show"],
+    &["status"],
+    &["status", "--json"],
+    &["export", "-", "--contact", "ben"],
+    &["completions", "bash"],
+    &["--help"],
+];
+
+#[test]
+fn output_that_cannot_be_written_is_said_to_be_and_is_not_the_fault_of_the_home() {
+    let home = home_with_history();
+    for args in PRINTING {
+        let (code, said) = run_into(home.command(args), full());
+        assert_eq!(code, 14, "{args:?}: {said}");
+        assert!(said.contains("[output]") && said.contains("standard output"), "{args:?}: {said}");
+        assert!(!said.contains(&*home.folder().to_string_lossy()), "{args:?}: {said}");
+    }
+    // An error that has no place on standard output is one all the same.
+    let (code, said) = run_into(home.command(&["contact", "show", "nobody", "--json"]), full());
+    assert_eq!((code, said.contains("[contact_not_found]")), (3, true), "{said}");
+    // What was done stays done.
+    let made = ["identity", "new", "other", "--json"];
+    assert_eq!(run_into(home.command(&made), full()).0, 14);
+    assert_eq!(home.ask(&["identity", "list"]).as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_pipe_that_was_closed_ends_a_command_without_a_word() {
+    let home = home_with_history();
+    for args in PRINTING {
+        assert_eq!(run_into(home.command(args), closed()), (141, String::new()), "{args:?}");
+    }
+    let network = Network::new();
+    let listen = [&["listen", "--json", "--timeout", "60s"][..], &network.flags()].concat();
+    assert_eq!(run_into(home.command(&listen), closed()), (141, String::new()));
+    let (code, said) = run_into(home.command(&listen), full());
+    assert!(code == 14 && said.contains("[output]"), "{code}: {said}");
+}
+
+#[test]
+fn a_relay_whose_output_cannot_be_written_serves_on_and_says_so() {
+    let (home, network) = (Home::new(), Network::new());
+    let mut command = home.bare(&["relay", "run", "--pool", "64MiB"]);
+    command.args(["--listen", "/ip4/127.0.0.1/tcp/0"]).args(network.flags());
+    command.stdin(Stdio::null()).stdout(full()).stderr(Stdio::piped());
+    let mut relay = command.spawn().expect("a process");
+    let mut messages = relay.stderr.take().expect("its messages");
+    let (mut said, mut byte) = (Vec::new(), [0]);
+    while !String::from_utf8_lossy(&said).contains("the node goes on") {
+        assert_eq!(messages.read(&mut byte).expect("a message"), 1, "it ended");
+        said.push(byte[0]);
+    }
+    assert!(relay.try_wait().expect("a process").is_none());
+    signal("TERM", relay.id());
+    let mut rest = String::new();
+    messages.read_to_string(&mut rest).expect("UTF-8");
+    assert_eq!(relay.wait().expect("its end").code(), Some(14), "{rest}");
+}
+
+#[test]
+fn odd_bytes_on_standard_input_are_named_and_lines_of_windows_end_as_usual() {
+    let home = home_with_history();
+    let network = Network::new();
+    let send = |bytes: &[u8]| {
+        let path = home.path("input");
+        fs::write(&path, bytes).expect("written");
+        let mut command = home.command(&["send", "ben", "--wait", "queued", "--json"]);
+        command.args(network.flags()).stdin(File::open(path).expect("a file"));
+        parse(&command.output().expect("a process").stdout)
+    };
+    let cut = send(b"caf\xc3");
+    assert_eq!(cut["error"]["code"], "input");
+    assert!(cut["error"]["reason"].as_str().expect("a text").contains("in the middle of a letter"));
+    let odd = send(b"ab\xffcd");
+    assert!(odd["error"]["reason"].as_str().expect("a text").contains("its byte 3"), "{odd}");
+    assert_eq!(send(b"one\r\ntwo\r\n")["ok"], true);
+    let history = home.run(&["history", "ben", "--json", "--last", "1"]);
+    assert_eq!(parse(&history.stdout)["text"], "one\ntwo");
+}
+
+#[test]
+fn a_log_that_is_no_file_of_ours_alone_is_refused_and_left_as_it_was() {
+    let home = Home::new();
+    home.identity("ann");
+    let target = home.write_secret("target", "mine\n");
+    symlink(&target, home.path("link")).expect("a link");
+    let made = Command::new("mkfifo").arg("-m600").arg(home.path("pipe")).status();
+    assert!(made.expect("mkfifo").success());
+    let wide = home.write_secret("wide", "theirs\n");
+    set_permissions(&wide, Permissions::from_mode(0o666)).expect("widened");
+    let theirs = home.write_secret("theirs", "theirs\n");
+    let is_root = chown(&theirs, Some(NOBODY), None).is_ok();
+    for (name, code, why) in [
+        ("link", "log", "it is a link, not a file"),
+        ("pipe", "log", "it is a pipe, not a file"),
+        ("wide", "unsafe_mode", "its mode is 0666, and must be 0600"),
+        ("theirs", "unsafe_owner", "belongs to another user"),
+    ] {
+        if name == "theirs" && !is_root {
+            println!("skipped: only root can give a file to another user");
+            continue;
+        }
+        let path = home.path(name);
+        let output = home.run(&["contact", "list", "--log", path.to_str().expect("UTF-8")]);
+        let said = said(&output);
+        assert!(said.contains(&format!("[{code}]")) && said.contains(why), "{name}: {said}");
+        assert!(said.contains("\n   next: ") && output.stdout.is_empty(), "{name}: {said}");
+    }
+    assert_eq!(fs::read(target).expect("a file"), b"mine\n");
+    assert_eq!(fs::read(wide).expect("a file"), b"theirs\n");
+}
+
+#[test]
+fn a_home_of_another_user_is_neither_used_nor_said_to_be_empty() {
+    let home = Home::new();
+    home.identity("ann");
+    let folder = home.path("home");
+    if chown(&folder, Some(NOBODY), None).is_err() {
+        return println!("skipped: only root can give a folder to another user");
+    }
+    for args in [&["contact", "list"][..], &["identity", "new", "eve"], &["passphrase", "change"]] {
+        let output = home.run(args);
+        assert_eq!(output.status.code(), Some(11), "{args:?}: {}", said(&output));
+        assert!(said(&output).contains("[unsafe_owner]"), "{}", said(&output));
+    }
+    assert_eq!(home.ask(&["status"])["store"], "unsafe_owner");
+    // Nor one without a store, nor a file in our own home.
+    let empty = home.path("empty");
+    fs::create_dir(&empty).expect("a folder");
+    set_permissions(&empty, Permissions::from_mode(0o700)).expect("narrowed");
+    chown(&empty, Some(NOBODY), None).expect("given away");
+    let mut command = Command::new(PROGRAM);
+    command.args(["status", "--json", "--home"]).arg(&empty);
+    assert_eq!(parse(&finish(command, "").stdout)["data"]["store"], "unsafe_owner");
+    chown(&folder, Some(0), None).expect("taken back");
+    chown(home.path("home/store.db"), Some(NOBODY), None).expect("given away");
+    assert_eq!(home.run(&["contact", "list"]).status.code(), Some(11));
+    assert_eq!(home.ask(&["status"])["store"], "unsafe_owner");
+}
+
+#[test]
+fn a_home_that_cannot_be_looked_at_is_not_said_to_be_empty() {
+    let home = Home::new();
+    home.identity("ann");
+    let [one, other] = ["one", "other"].map(|name| home.path(name));
+    symlink(&one, &other).expect("a link");
+    symlink(&other, &one).expect("a link");
+    let look = |path: &Path, user: Option<u32>| {
+        let mut command = Command::new(PROGRAM);
+        command.arg("status").arg("--home").arg(path).current_dir("/");
+        if let Some(user) = user {
+            command.uid(user).gid(user);
+        }
+        finish(command, "")
+    };
+    let circle = look(&one, None);
+    let all = format!("{}{}", said(&circle), String::from_utf8_lossy(&circle.stdout));
+    assert!(!all.contains("empty"), "{all}");
+    // Somebody else who looks.
+    set_permissions(home.folder(), Permissions::from_mode(0o755)).expect("widened");
+    let started = Command::new(PROGRAM).arg("--version").uid(NOBODY).output();
+    if !started.is_ok_and(|output| output.status.success()) {
+        return println!("skipped: only root can run the program as another user");
+    }
+    for path in ["home", "home/below"] {
+        let output = look(&home.path(path), Some(NOBODY));
+        let all = format!("{}{}", said(&output), String::from_utf8_lossy(&output.stdout));
+        assert!(!all.contains("store    empty"), "{path}: {all}");
+        let refused = all.contains("you have no permission") || all.contains("another user");
+        assert!(refused && !all.contains("node.json"), "{path}: {all}");
+    }
+}
+
+#[test]
+fn a_node_whose_peers_are_numbers_starts_without_a_name_server_and_a_name_is_told() {
+    let (home, network) = (Home::new(), Network::new());
+    home.identity("ann");
+    let script = r#"mount --bind /dev/null /etc/resolv.conf && exec "$@""#;
+    let world = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"];
+    let tried = Command::new(world[0]).args(&world[1..]).arg("true").output();
+    if !tried.is_ok_and(|output| output.status.success()) {
+        return println!("skipped: the system lets nobody mount a file for themselves");
+    }
+    let (_relay, address) = home.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
+    let home = home.run_by(&world);
+    let name = "/dns4/relay.invalid/tcp/1";
+    let mut command = home.command(&["listen", "--json", "--peer", &address, "--peer", name]);
+    command.args(network.flags());
+    let node = Running::start(command, &home.path("errors"), None);
+    let mut has_neighbour = false;
+    let told = node.wait_for_json("what it knows of the name", |line| {
+        has_neighbour |= line["peers"] == 1;
+        line["names_trouble"].as_str().map(str::to_owned)
+    });
+    assert_eq!(told, "relay.invalid: this system names no name server (/etc/resolv.conf)");
+    if !has_neighbour {
+        node.wait_for_neighbour();
+    }
+}
