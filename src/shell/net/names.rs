@@ -353,7 +353,7 @@ mod tests {
         async fn dial(&mut self, address: &str) -> Option<NameFault> {
             let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
             let error = match self.transport.dial(address.parse().unwrap(), options) {
-                Ok(dial) => dial.await.err().expect("nobody is there"),
+                Ok(dial) => dial.await.map(drop).expect_err("nobody is there"),
                 Err(TransportError::Other(error)) => error,
                 Err(TransportError::MultiaddrNotSupported(_)) => io::ErrorKind::Unsupported.into(),
             };
