@@ -7,6 +7,7 @@
 //! nothing of ours is in a request but what the comparison asks for. `CatchUp` does it, on both
 //! sides: when, with whom, how much.
 
+mod accounts;
 mod budget;
 mod catch_up;
 mod client;
