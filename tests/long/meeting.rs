@@ -5,7 +5,7 @@
 //! cargo test --release --test meeting -- --nocapture --test-threads 1
 //! ```
 //!
-//! Two messengers of one relay are started at the same moment, eleven times, each with a message for
+//! Two messengers of one relay are started at the same moment, fifty times, each with a message for
 //! the other: both have to arrive within two seconds of the moment at which both are neighbours of
 //! the relay. Then a thousand strangers ask somebody, and a friend who does not wait longer for that:
 //! the friend is in the list, which begins with the most work, and while strangers ask the store is
@@ -38,7 +38,7 @@ const LISTEN: &str = "/ip4/127.0.0.1/tcp/0";
 /// That of [`Network`].
 const FLOOR: u8 = 4;
 
-const ROUNDS: usize = 11;
+const ROUNDS: usize = 50;
 const SOON: Duration = Duration::from_secs(2);
 
 /// The exit code of `listen` that is asked to end.
