@@ -220,6 +220,18 @@ mod tests {
         NodeBudget::of(&settings, archive, &NetLimits::default())
     }
 
+    #[test]
+    fn every_link_that_may_be_there_is_counted() {
+        let settings = NodeSettings::new(NodeRole::Relay, Floor::new(21));
+        let memory = |net: &NetLimits| NodeBudget::of(&settings, None, net).memory();
+        let usual = NetLimits::default();
+        let more_in = NetLimits { incoming: usual.incoming + 3, ..usual };
+        let more_out = NetLimits { outgoing: usual.outgoing + 3, ..usual };
+        // By TCP and by QUIC.
+        assert_eq!(memory(&more_in) - memory(&usual), 6 * LINK);
+        assert_eq!(memory(&more_out) - memory(&usual), 3 * LINK);
+    }
+
     const PLENTY: MachineRoom = MachineRoom { memory: Some(1 << 40), disk: Some(1 << 50) };
 
     #[test]

@@ -161,3 +161,16 @@ fn what_was_written_without_a_neighbour_leaves_with_the_first_one() {
     mover.assert_nothing_shared(before);
     mover.town.assert_sound();
 }
+
+#[test]
+fn no_cover_that_was_made_without_a_neighbour_waits_for_the_first_one() {
+    seeds(2, |seed| {
+        let mut mover = Mover::new(80 + seed);
+        let before = mover.go(Move::LineLost);
+        mover.town.world.run_for(Millis::from_secs(20));
+        let cover = |sent: &&PublishedEnvelope| sent.purpose == EnvelopePurpose::Junk;
+        let left = mover.sent()[before..].iter().filter(cover).count();
+        // One is made in 20 seconds, and eight would have waited.
+        assert!(left <= 5, "{left}");
+    });
+}

@@ -553,6 +553,8 @@ fn other_id(topic: &TopicHash, data: &[u8]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use data_encoding::HEXLOWER;
+    use libp2p::core::Endpoint;
+    use libp2p::core::transport::PortUse;
 
     use super::*;
 
@@ -762,5 +764,23 @@ mod tests {
             assert!(own.is_some() || !admitted);
             if admitted { Reading::Taken } else { Reading::Refused }
         });
+    }
+
+    #[test]
+    fn gossipsub_is_told_no_address_of_a_neighbour() {
+        let address = || "/ip4/192.0.2.7/tcp/4001".parse::<Multiaddr>().unwrap();
+        let endpoints = [
+            ConnectedPoint::Dialer {
+                address: address(),
+                role_override: Endpoint::Dialer,
+                port_use: PortUse::New,
+            },
+            ConnectedPoint::Listener { local_addr: address(), send_back_addr: address() },
+        ];
+        for endpoint in endpoints {
+            let told = nowhere(&endpoint);
+            assert_eq!(told.is_dialer(), endpoint.is_dialer());
+            assert!(!format!("{told:?}").contains("192.0.2.7"), "{told:?}");
+        }
     }
 }

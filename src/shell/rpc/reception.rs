@@ -253,6 +253,15 @@ mod tests {
         assert_eq!(clients[0].read_to_end(&mut said).await.unwrap(), 0);
     }
 
+    #[tokio::test]
+    async fn one_that_does_not_say_who_it_is_is_closed_before_long() {
+        let (mut callers, (mut client, node)) = (Callers::default(), UnixStream::pair().unwrap());
+        callers.take(node, "1.2.3".to_owned());
+        let met = timeout(2 * HELLO_WITHIN, callers.met()).await;
+        assert!(met.is_ok_and(|met| met.is_none()) && callers.is_empty());
+        assert_eq!(client.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+    }
+
     #[test]
     fn who_asks_for_nothing_gives_way_and_who_waits_or_follows_does_not() {
         let mut guests = Guests::default();
