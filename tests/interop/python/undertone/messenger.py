@@ -79,9 +79,9 @@ class Messenger:
     def say(self, text):
         """A message, under the next number; it waits while too many before it are not acknowledged."""
         self.said.append(text)
-        self.leave()
+        self.send_waiting()
 
-    def leave(self):
+    def send_waiting(self):
         """Sends what waits, as far as there is room."""
         while self.left < min(len(self.said), self.held() + WINDOW) and self.preferred():
             self.left += 1
@@ -117,11 +117,11 @@ class Messenger:
             if isinstance(found, Opened):
                 self.hear(session, found.payload)
                 self.again()
-                self.leave()
+                self.send_waiting()
                 return True
         if self.take_offer(body):
             self.again()
-            self.leave()
+            self.send_waiting()
             return True
         if len(self.unopened) < 4096:
             self.unopened.append((topic, body))
