@@ -107,12 +107,21 @@ impl UnixSeconds {
         Self(self.0.saturating_add(span.0 as u64))
     }
 
+    /// Whether a clock that is right can have shown it: this program is younger than 2026.
+    #[must_use]
+    pub const fn is_credible(self) -> bool {
+        self.0 >= START_OF_2026
+    }
+
     /// This moment and a span before it; stops at 1970 instead of wrapping.
     #[must_use]
     pub const fn minus(self, span: Seconds) -> Self {
         Self(self.0.saturating_sub(span.0 as u64))
     }
 }
+
+/// 2026-01-01 00:00 UTC.
+const START_OF_2026: u64 = 1_767_225_600;
 
 /// A span of whole seconds.
 #[derive(

@@ -305,8 +305,12 @@ impl MessageView {
     pub fn retransmits_until(&self) -> Option<UnixSeconds> {
         match self.direction {
             Direction::Outgoing(MessageState::Sent | MessageState::Unacknowledged) => {
+                let DeliveryLog { first_sent, last_sent, .. } = self.delivery;
+                // As the schedule has it: under a clock of 1970 nothing begins.
+                let first = first_sent.filter(|first| first.is_credible());
                 // An abandoned message has no number any more.
-                self.number.and(self.delivery.first_sent).map(|first| first.plus(RETRANSMIT_FOR))
+                let began = self.number.and(first.or(last_sent).or(first_sent));
+                began.map(|began| began.plus(RETRANSMIT_FOR))
             }
             Direction::Outgoing(
                 MessageState::Queued

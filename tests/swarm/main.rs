@@ -6,6 +6,7 @@
 mod away;
 mod catchup;
 mod churn;
+mod clocks;
 mod closing;
 mod conversation;
 mod crash;

@@ -18,7 +18,7 @@ use crate::engine::session::{
 };
 use crate::engine::turn::Turn;
 
-use super::sessions::{Aged, MAX_CLOCK_DIFFERENCE, Sessions};
+use super::sessions::{Aged, BELIEVED_AHEAD, Sessions};
 
 /// The sessions with one contact, and the offers and answers that begin them.
 pub(in crate::engine) struct Handshake {
@@ -151,10 +151,10 @@ impl Handshake {
     pub(super) fn seal_offer(&self, turn: &mut Turn<'_, '_>) -> Option<SealedOffer> {
         let offer = &self.pending.as_ref()?.offer;
         let now = turn.env.wall;
-        // Within what a responder accepts: not older than an envelope can be, nor dated by a clock
-        // that is a day ahead (`proto/session.md`, "Offer"). Sending any other would be work for
-        // nothing.
-        let acceptable = now.minus(MAX_TTL)..=now.plus(MAX_CLOCK_DIFFERENCE);
+        // Within what a responder accepts: not older than an envelope can be (`proto/session.md`,
+        // "Offer"). Sending any other would be work for nothing. Nor dated by a clock that was ahead:
+        // its session would come after all others until its date.
+        let acceptable = now.minus(MAX_TTL)..=now.plus(BELIEVED_AHEAD);
         if !acceptable.contains(&offer.created()) {
             return Some(SealedOffer::OutOfDate);
         }
@@ -202,11 +202,13 @@ impl Handshake {
 
     /// Takes back a stored session.
     pub(super) fn restore(&mut self, turn: &mut Turn<'_, '_>, session: Box<Session>) {
+        self.sessions.set_clock(turn.env.wall);
         turn.topics.add(&session, self.contact);
         self.sessions.restore(session);
     }
 
     fn add(&mut self, turn: &mut Turn<'_, '_>, session: Session) -> Vec<SessionId> {
+        self.sessions.set_clock(turn.env.wall);
         turn.topics.add(&session, self.contact);
         let session = Box::new(session);
         turn.put(Record::Session(SessionRecord {
@@ -248,6 +250,8 @@ impl Handshake {
         id: SessionId,
         (topic, body): (Topic, &[u8]),
     ) -> Option<Payload> {
+        // Before what arrived is answered: a clock that was set right counts at once.
+        self.sessions.set_clock(turn.env.wall);
         let session = self.sessions.get(id)?;
         let (later, payload) = session.decrypt(turn.env, &self.own, topic, body)?;
         turn.topics.update(session, &later);
@@ -402,9 +406,15 @@ mod tests {
     fn an_offer_that_nobody_would_take_is_out_of_date() {
         let [mut one, _] = pair();
         one.turn(Handshake::offer);
-        one.now = NOW.plus(MAX_TTL).plus(MAX_CLOCK_DIFFERENCE);
+        let day = Seconds(86_400);
+        for now in [NOW.plus(MAX_TTL).plus(day), NOW.minus(BELIEVED_AHEAD).minus(Seconds(1))] {
+            one.now = now;
+            let sealed = one.turn(|handshake, turn| handshake.seal_offer(turn));
+            assert!(matches!(sealed, Some(SealedOffer::OutOfDate)), "{now:?}");
+        }
+        one.now = NOW.minus(BELIEVED_AHEAD);
         let sealed = one.turn(|handshake, turn| handshake.seal_offer(turn));
-        assert!(matches!(sealed, Some(SealedOffer::OutOfDate)));
+        assert!(matches!(sealed, Some(SealedOffer::Sealed(_))));
     }
 
     #[test]

@@ -306,6 +306,7 @@ impl Conversation {
 
     /// Ages skipped keys, and erases the sessions of which nothing can still arrive.
     pub(in crate::engine) fn sweep(&mut self, turn: &mut Turn<'_, '_>) -> Swept {
+        send::expedite_misdated(self, turn);
         let ended = self.handshake.age(turn);
         if ended.is_empty() {
             return Swept::Unchanged;

@@ -17,7 +17,9 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::envelope::draft::HEAD_START;
 use crate::engine::envelope::wire::GRID;
 
-use crate::engine::record::{MessageRecord, MessageState, RETRANSMIT_FOR, StoredDirection};
+use crate::engine::record::{
+    DeliveryLog, MessageRecord, MessageState, RETRANSMIT_FOR, StoredDirection,
+};
 
 /// Automatic sendings of one message, however often a contact or a restart brings them forward.
 /// Twice what the schedule alone comes to for the shortest lives.
@@ -103,7 +105,12 @@ impl<'m> Retransmission<'m> {
     /// How long it is still held and sent again.
     pub(super) fn retransmit_time_left(self, now: UnixSeconds) -> Millis {
         let whole = Millis::from_secs(RETRANSMIT_FOR.0.into());
-        let gone = self.message.delivery.first_sent.map_or(Millis(0), |first| since(first, now));
+        let DeliveryLog { first_sent, last_sent, .. } = self.message.delivery;
+        // A first sending that is still to come, or was before there was this program, was dated by a
+        // wrong clock. The message would be held for as much longer, or given up at once.
+        let began = first_sent.filter(|first| first.is_credible() && *first <= now).or(last_sent);
+        let began = began.filter(|began| began.is_credible());
+        let gone = began.map_or(Millis(0), |began| since(began, now));
         Millis(whole.0.saturating_sub(gone.0))
     }
 
@@ -170,7 +177,6 @@ mod tests {
     use super::*;
     use crate::engine::env::Seconds;
     use crate::engine::id::{ContactId, MessageId};
-    use crate::engine::record::DeliveryLog;
     use crate::engine::settings::DEFAULT_RETRANSMIT_AFTER;
 
     fn message(lifetime: Lifetime, delivery: DeliveryLog) -> MessageRecord {
@@ -187,7 +193,7 @@ mod tests {
     /// How often it is sent in all when nothing hurries it and nobody answers.
     fn attempts(lifetime: Lifetime) -> u32 {
         let mut message = message(lifetime, DeliveryLog::default());
-        let start = UnixSeconds(1_000_000);
+        let start = UnixSeconds(1_800_000_000);
         let mut now = start;
         while Retransmission::of(&message).may_retransmit(now) {
             message.delivery.record_transmission(now);
@@ -270,6 +276,29 @@ mod tests {
             Retransmission::of(&message(Lifetime::Day, delivery)).backoff(DEFAULT_RETRANSMIT_AFTER),
             Millis::from_secs(86_400)
         );
+    }
+
+    #[test]
+    fn a_first_sending_that_a_wrong_clock_dated_has_a_message_held_as_long_as_another() {
+        let (now, day) = (1_800_000_000, 86_400);
+        let later = now + 3 * 365 * day;
+        let left = |[first, last]: [u64; 2], now: u64| {
+            let [first_sent, last_sent] = [first, last].map(|at| Some(UnixSeconds(at)));
+            let delivery =
+                DeliveryLog { attempts: 2, first_sent, last_sent, ..DeliveryLog::default() };
+            let message = message(Lifetime::Day, delivery);
+            Retransmission::of(&message).retransmit_time_left(UnixSeconds(now)).0 / 1_000
+        };
+        let whole = u64::from(RETRANSMIT_FOR.0);
+        let ahead = [later, now];
+        assert_eq!(left(ahead, now), whole);
+        assert_eq!(left(ahead, now + day), whole - day, "by the last sending");
+        assert_eq!(left(ahead, now + whole), 0);
+        assert_eq!(left(ahead, 1), whole, "the clock is behind both");
+        assert_eq!(left(ahead, later + day), whole - day, "its date has come");
+        // Under a clock of 1970, and under one that was set right since.
+        assert_eq!(left([60, 120], now), whole);
+        assert_eq!(left([60, now], now + day), whole - day);
     }
 
     proptest! {

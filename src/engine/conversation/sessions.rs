@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use crate::engine::env::{Seconds, UnixSeconds};
-use crate::engine::envelope::wire::MAX_TTL;
+use crate::engine::envelope::check::CLOCK_TOLERANCE;
+use crate::engine::envelope::wire::{GRID, MAX_TTL};
 use crate::engine::session::{Session, SessionId, SessionRole};
 
 /// Sessions with one contact. Two would do for both sides offering at once; the rest is room for
@@ -18,16 +19,27 @@ pub const MAX_SESSIONS: usize = 8;
 /// (`proto/session.md`, "Offer").
 pub(in crate::engine) const MAX_CLOCK_DIFFERENCE: Seconds = Seconds(86_400);
 
+/// An hour and five minutes: how far ahead of our clock the date of a session is believed. Nothing
+/// that a clock dates further ahead is carried by anybody.
+pub(super) const BELIEVED_AHEAD: Seconds = Seconds(GRID.0 + CLOCK_TOLERANCE.0);
+
 /// The order of preference: confirmed sessions first, then those the contact offered, then the
 /// latest. Between confirmed ones the age alone decides, which both sides know alike, so both send
 /// in the same one without comparing clocks. An offer made by a thief of our key is never
 /// confirmed, so it takes nothing from a session that is.
-type SessionPreference = (bool, bool, (UnixSeconds, SessionId));
+type SessionPreference = (bool, bool, SessionAge);
+
+/// The order in which sessions were made. The first says whether the date is believed: one that is
+/// still to come is that of a clock that was ahead, and counts as the earliest, or what both sides
+/// offered since would be passed over until then (`proto/session.md`, "Which session").
+type SessionAge = (bool, UnixSeconds, SessionId);
 
 /// All sessions with one contact.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Sessions {
     sessions: BTreeMap<SessionId, Box<Session>>,
+    /// What our clock showed last.
+    clock: UnixSeconds,
 }
 
 /// The effect of age on a session.
@@ -40,6 +52,11 @@ pub(super) enum Aged {
 }
 
 impl Sessions {
+    /// Takes a reading of our clock, by which the dates of sessions are believed or not.
+    pub(super) const fn set_clock(&mut self, now: UnixSeconds) {
+        self.clock = now;
+    }
+
     /// Adds a session and returns those evicted when there are too many: the least preferred, but
     /// never the newest, and never the `pending` one, whose offer can still be answered.
     pub(super) fn add(
@@ -54,7 +71,7 @@ impl Sessions {
             .sessions
             .values()
             .filter(|session| !stays(session.id()))
-            .map(|session| (preference(session), session.id()))
+            .map(|session| (self.preference(session), session.id()))
             .collect();
         by_preference.sort_unstable();
         let excess = self.sessions.len().saturating_sub(MAX_SESSIONS);
@@ -99,7 +116,7 @@ impl Sessions {
 
     /// The session to send in: a confirmed one, else one the contact offered, else our own offer.
     pub(super) fn preferred(&self) -> Option<&Session> {
-        self.iter().max_by_key(|session| preference(session))
+        self.iter().max_by_key(|session| self.preference(session))
     }
 
     /// The session to send in, if it is confirmed.
@@ -110,7 +127,7 @@ impl Sessions {
     /// Whether a session later than this one is confirmed. The contact sends in that one and never
     /// confirms this one, so answering it would never end.
     pub(super) fn has_newer_confirmed(&self, than: &Session) -> bool {
-        self.iter().any(|session| session.confirmed() && age(session) > age(than))
+        self.iter().any(|session| session.confirmed() && self.age_of(session) > self.age_of(than))
     }
 
     /// The sessions the contact offered and has not confirmed: our answer may be lost.
@@ -125,8 +142,10 @@ impl Sessions {
     /// session").
     pub(super) fn ended_by_closing(&self, closed: SessionId) -> Vec<SessionId> {
         let Some(last) = self.get(closed) else { return Vec::new() };
+        // By the dates as they are: both sides have to end the same ones, whatever their clocks show.
+        let date = |session: &Session| (session.created(), session.id());
         self.iter()
-            .filter(|session| age(session) <= age(last))
+            .filter(|session| date(session) <= date(last))
             .map(Session::id)
             .filter(|&id| last.confirmed() || id == closed)
             .collect()
@@ -143,6 +162,7 @@ impl Sessions {
 
     /// Ages every session; returns those that changed or are over.
     pub(super) fn age(&mut self, now: UnixSeconds) -> Vec<(SessionId, Aged)> {
+        self.set_clock(now);
         let mut aged = Vec::new();
         let mut old = Vec::new();
         for (&id, session) in &mut self.sessions {
@@ -177,17 +197,18 @@ impl Sessions {
         let keeping = self.iter().filter_map(|session| Some((session.oldest_skipped()?, session)));
         keeping.min_by_key(|&(oldest, session)| (oldest, session.id()))
     }
-}
 
-fn preference(session: &Session) -> SessionPreference {
-    // Between confirmed sessions the role must not count: it is the other one on the other side,
-    // and both sides have to prefer the same session.
-    let offered_by_contact = session.role() == SessionRole::Responder && !session.confirmed();
-    (session.confirmed(), offered_by_contact, age(session))
-}
+    fn preference(&self, session: &Session) -> SessionPreference {
+        // Between confirmed sessions the role must not count: it is the other one on the other side,
+        // and both sides have to prefer the same session.
+        let offered_by_contact = session.role() == SessionRole::Responder && !session.confirmed();
+        (session.confirmed(), offered_by_contact, self.age_of(session))
+    }
 
-fn age(session: &Session) -> (UnixSeconds, SessionId) {
-    (session.created(), session.id())
+    fn age_of(&self, session: &Session) -> SessionAge {
+        let is_believed = session.created() <= self.clock.plus(BELIEVED_AHEAD);
+        (is_believed, session.created(), session.id())
+    }
 }
 
 #[cfg(test)]
@@ -266,6 +287,32 @@ mod tests {
         assert_eq!(over(&mut sessions, NOW.plus(IDLE).plus(Seconds(86_400))), all);
     }
 
+    #[test]
+    fn a_session_that_a_clock_dated_ahead_gives_way_to_those_made_since_until_its_date() {
+        const DAY: u32 = 86_400;
+        let mut sessions = Sessions::default();
+        let ahead = session(1, SessionRole::Responder, 3 * DAY);
+        let since = session(2, SessionRole::Responder, 60);
+        let ids = [ahead.id(), since.id()];
+        for session in [ahead, since] {
+            sessions.add(session, None);
+        }
+        for (now, preferred) in
+            [(3 * DAY, ids[0]), (60, ids[1]), (2 * DAY, ids[1]), (3 * DAY - 3_900, ids[0])]
+        {
+            sessions.set_clock(NOW.plus(Seconds(now)));
+            assert_eq!(sessions.preferred().map(Session::id), Some(preferred), "{now}");
+        }
+        // A clock that fell back to 1970 believes neither, and so changes nothing.
+        sessions.set_clock(UnixSeconds(0));
+        assert_eq!(sessions.preferred().map(Session::id), Some(ids[0]));
+        // Both sides end the same ones at a farewell, whatever their clocks show.
+        for now in [NOW, NOW.plus(Seconds(3 * DAY))] {
+            sessions.set_clock(now);
+            assert_eq!(sessions.to_be_closed().len(), 2);
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
         #[test]
@@ -284,7 +331,7 @@ mod tests {
                 if number == pending {
                     waits = Some(id);
                 }
-                model.push((preference(&session), id));
+                model.push((sessions.preference(&session), id));
                 let gone: Vec<SessionId> =
                     sessions.add(session, waits).iter().map(Session::id).collect();
                 let mut expected = Vec::new();

@@ -12,7 +12,7 @@ use crate::engine::conversation::{
     self, Conversation, HeldBackIn, MAX_CLOCK_DIFFERENCE, Need, Opened, Provenance, Stay, Swept,
 };
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::env::UnixSeconds;
+use crate::engine::env::{Millis, Seconds, UnixSeconds};
 use crate::engine::envelope::CheckedEnvelope;
 use crate::engine::envelope::check::CLOCK_TOLERANCE;
 use crate::engine::envelope::draft::HEAD_START;
@@ -36,9 +36,9 @@ const MAX_SKIPPED_IN_ALL: usize = 100_000;
 pub(super) struct Messenger {
     pub(super) roster: Roster,
     pub(super) conversations: BTreeMap<ContactId, Conversation>,
-    /// When it was restored from the store: an older envelope may be of a time that a rollback
-    /// erased.
-    pub(super) started_at: UnixSeconds,
+    /// When it was restored from the store, by both clocks: an older envelope may be of a time that
+    /// a rollback erased.
+    pub(super) started_at: (Millis, UnixSeconds),
 }
 
 impl Messenger {
@@ -268,7 +268,7 @@ impl Messenger {
     ) -> bool {
         // Gossip counts as fresh. A neighbour that floods old acknowledgements again on purpose is
         // the case left open in `proto/threats.md`, "Weaker than it may sound".
-        let stale = source == Source::Sync && self.may_predate(checked);
+        let stale = source == Source::Sync && self.may_predate(turn.env.now(), checked);
         let Some(conversation) = self.conversations.get_mut(&contact) else { return false };
         let envelope = checked.envelope();
         let from = Provenance { lifetime: checked.lifetime(), stale };
@@ -307,9 +307,19 @@ impl Messenger {
 
     /// Whether an envelope may have been made before this process began, by a clock within the
     /// tolerance of ours (`proto/session.md`, "A disk that was put back").
-    fn may_predate(&self, checked: &CheckedEnvelope) -> bool {
+    fn may_predate(&self, now: (Millis, UnixSeconds), checked: &CheckedEnvelope) -> bool {
         let earliest = checked.made().minus(GRID).minus(HEAD_START);
-        earliest <= self.started_at.plus(CLOCK_TOLERANCE)
+        earliest <= self.started_by(now).plus(CLOCK_TOLERANCE)
+    }
+
+    /// When this process began, by the clock of now: one that was ahead then, and was set back since,
+    /// would have everything taken for older than it for as long as it was ahead. One that was
+    /// behind is not made good for: the time that a machine sleeps looks the same.
+    fn started_by(&self, (mono, wall): (Millis, UnixSeconds)) -> UnixSeconds {
+        let (began, read) = self.started_at;
+        let seconds = mono.0.saturating_sub(began.0) / 1_000;
+        let runs = Seconds(u32::try_from(seconds).unwrap_or(u32::MAX));
+        read.min(wall.minus(runs))
     }
 
     /// Handles an offer to one of our identities, opened and verified, with the envelope in which it
@@ -327,11 +337,14 @@ impl Messenger {
     ) {
         let lifetime = checked.lifetime();
         let from = offer.from();
-        let born = self.roster.created(identity).map(|made| made.minus(MAX_CLOCK_DIFFERENCE));
-        let predates_us = born.is_none_or(|born| offer.created() < born);
+        let now = turn.env.wall;
+        let Some(made) = self.roster.created(identity) else { return };
+        // A clock that was ahead when the identity was made says nothing of when that was. While
+        // its date is still to come, it refuses nobody.
+        let predates_us = made <= now && offer.created() < made.minus(MAX_CLOCK_DIFFERENCE);
         // Nobody can have made an offer to an identity that did not exist, and one outside the time
         // that is remembered may be a replay (`proto/session.md`, "Offer").
-        if predates_us || !offer.timely(turn.env.wall) || self.roster.is_own(&from) {
+        if predates_us || !offer.timely(now) || self.roster.is_own(&from) {
             return;
         }
         let session = SessionId::from(offer.id());
@@ -393,5 +406,27 @@ impl Messenger {
         let Some(conversation) = self.conversations.get_mut(&contact) else { return };
         let session = conversation.accept_offer(turn, offer);
         self.decrypt_waiting(turn, carriage, (contact, session));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixSeconds = UnixSeconds(1_767_225_600);
+
+    #[test]
+    fn a_process_that_began_under_a_clock_that_was_ahead_began_when_it_did() {
+        let minute = Millis::from_secs(60);
+        let began =
+            |read: UnixSeconds| Messenger { started_at: (minute, read), ..Messenger::default() };
+        let (later, by_now) = (Millis(10 * minute.0), NOW.plus(Seconds(540)));
+        assert_eq!(began(NOW).started_by((later, by_now)), NOW);
+        let ahead = NOW.plus(Seconds(3 * 86_400));
+        assert_eq!(began(ahead).started_by((minute, ahead)), ahead);
+        assert_eq!(began(ahead).started_by((later, by_now)), NOW, "it was set back");
+        // A machine that slept, or a clock that was behind: the same to us.
+        let slept = NOW.plus(Seconds(86_400));
+        assert_eq!(began(NOW).started_by((later, slept)), NOW);
     }
 }

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::conversation::MAX_CLOCK_DIFFERENCE;
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::Millis;
 use crate::engine::id::{IdentityId, RequestId};
@@ -161,7 +162,11 @@ impl RankedRequests {
     /// those to the identity which has most, the newcomer counted in.
     fn place(&self, newcomer: &RequestRecord) -> ListPlace {
         if let Some(same) = self.by_key(newcomer.identity, &newcomer.offer.from()) {
-            let is_later = newcomer.offer.created() > same.offer.created();
+            let (before, latest) =
+                (same.offer.created(), newcomer.arrived.plus(MAX_CLOCK_DIFFERENCE));
+            // One from further ahead than is taken now came when our clock was ahead, too, and would
+            // keep all that follow out until its date.
+            let is_later = newcomer.offer.created() > before || before > latest;
             return if is_later { ListPlace::Of(same.id) } else { ListPlace::None };
         }
         if self.requests.len() < self.most {
@@ -465,5 +470,26 @@ mod tests {
         assert_eq!((later.record.id, later.record.work.tries()), (RequestId(1), 100));
         assert!(later.displaced.is_some_and(|displaced| displaced.id == RequestId(1)));
         assert!(list.admit(at(3, 6, 1_000)).is_none() && list.admit(at(4, 4, 1_000)).is_none());
+    }
+
+    #[test]
+    fn an_offer_that_came_while_the_clock_was_ahead_keeps_no_later_one_of_its_key_out() {
+        let own = Identity::generate(&mut SeededRng::new(0).turn());
+        let at = |id: u64, days_ahead: u64, arrived: UnixSeconds| {
+            let mut rng = SeededRng::new(7);
+            let from = Identity::generate(&mut rng.turn());
+            let wall = UnixSeconds(NOW.0 + days_ahead * 86_400 + id);
+            let mut env = Env::new(Millis(0), wall, &mut rng);
+            let (offer, _) = Offer::new(&mut env, &from, &own.public(), WINDOW);
+            let offer = ReceivedOffer::open(&own, &offer.seal(&mut env).body).unwrap();
+            let (identity, work) = (IdentityId(1), ShownWork::of_tries(9));
+            RequestRecord { id: RequestId(id), identity, offer, arrived, work }
+        };
+        let ahead = UnixSeconds(NOW.0 + 3 * 86_400);
+        let mut list = RankedRequests::new(1);
+        assert!(list.admit(at(1, 3, ahead)).is_some());
+        assert!(list.admit(at(2, 0, ahead)).is_none(), "the clock is still ahead: a replay");
+        let kept = list.admit(at(3, 0, NOW)).expect("the clock was set right");
+        assert_eq!(kept.record.offer.created(), UnixSeconds(NOW.0 + 3));
     }
 }

@@ -17,7 +17,7 @@ use super::messenger::Messenger;
 
 /// Builds the messenger from the stored records, in the order in which they were first stored.
 pub(super) fn restore(turn: &mut Turn<'_, '_>, records: Vec<Record>) -> Messenger {
-    let mut messenger = Messenger { started_at: turn.env.wall, ..Messenger::default() };
+    let mut messenger = Messenger { started_at: turn.env.now(), ..Messenger::default() };
     let (mut contacts, mut sessions) = (Vec::new(), Vec::new());
     let (mut outgoing, mut messages) = (Vec::new(), Vec::new());
     for record in records {

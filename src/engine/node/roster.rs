@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::engine::command::CommandError;
 use crate::engine::conversation::MAX_CLOCK_DIFFERENCE;
 use crate::engine::crypto::keys::{Identity, PublicKey};
-use crate::engine::env::UnixSeconds;
+use crate::engine::env::{Millis, UnixSeconds};
 use crate::engine::envelope::wire::MAX_TTL;
 use crate::engine::event::{Event, IdentityView, RequestView};
 use crate::engine::id::{IdentityId, RequestId};
@@ -32,6 +32,10 @@ pub const MAX_CONTACTS: usize = 1_024;
 /// gives way. A guess.
 pub const MAX_REPLAYS: usize = 65_536;
 
+/// For so long a clock has to agree with itself before a replay is forgotten by it. A guess: a machine
+/// that starts with a wrong clock has it set within minutes, if it ever does.
+const CLOCK_WATCHED: Millis = Millis::from_secs(3_600);
+
 /// The longest name, in characters: it has to fit a screen.
 pub const MAX_NAME: usize = 64;
 
@@ -41,6 +45,35 @@ pub(super) struct Roster {
     identities: BTreeMap<IdentityId, OwnIdentity>,
     pub(super) requests: Requests,
     replay_cache: BTreeMap<OfferId, UnixSeconds>,
+    clock: LowestClock,
+}
+
+/// The lowest that the wall clock has shown of late. One that is ahead for a moment, as before it is
+/// set when a machine starts, must not have us forget what may still be replayed.
+#[derive(Debug, Default)]
+struct LowestClock {
+    /// When it began to be watched, and the lowest since.
+    watched: Option<(Millis, UnixSeconds)>,
+    /// The lowest of the time before.
+    before: Option<UnixSeconds>,
+}
+
+impl LowestClock {
+    /// Takes a reading; the lowest of the last hour at least, and none before there was an hour.
+    fn read(&mut self, (mono, wall): (Millis, UnixSeconds)) -> Option<UnixSeconds> {
+        self.watched = match self.watched {
+            Some((began, lowest)) if mono < began.plus(CLOCK_WATCHED) => {
+                Some((began, lowest.min(wall)))
+            }
+            Some((_, lowest)) => {
+                self.before = Some(lowest);
+                Some((mono, wall))
+            }
+            None => Some((mono, wall)),
+        };
+        let (_, lowest) = self.watched?;
+        Some(self.before?.min(lowest))
+    }
 }
 
 /// One of our identities. Its secret key is shared with its conversations and wiped with the last.
@@ -156,9 +189,9 @@ impl Roster {
         }
     }
 
-    /// Forgets offers that no replay can bring any more.
+    /// Forgets offers that no replay can bring any more, whatever the clock showed in the last hour.
     pub(super) fn expire_replays(&mut self, turn: &mut Turn<'_, '_>) {
-        let now = turn.env.wall;
+        let Some(now) = self.clock.read(turn.env.now()) else { return };
         let old = self.replay_cache.iter().filter(|&(_, &until)| until < now);
         let old: Vec<OfferId> = old.map(|(&id, _)| id).collect();
         for id in old {
@@ -259,14 +292,34 @@ mod tests {
         let (mut roster, mut rng) = (Roster::default(), SeededRng::new(2));
         let offer = offer(3, &own);
         let mut workspace = Workspace::default();
-        for (later, known) in [(Seconds(0), true), (Seconds(MAX_TTL.0 + 2 * 86_400), false)] {
-            let mut env = Env::new(Millis(0), NOW.plus(later), &mut rng);
+        let mut sweep = |roster: &mut Roster, hours: u64, later: Seconds| {
+            let mono = Millis(hours * CLOCK_WATCHED.0);
+            let mut env = Env::new(mono, NOW.plus(later), &mut rng);
             let mut turn = Turn::new(&mut env, &settings, &mut workspace);
-            if known {
+            if !roster.is_replay(offer.id()) && hours == 0 {
                 roster.remember_offer(&mut turn, &offer);
             }
             roster.expire_replays(&mut turn);
-            assert_eq!(roster.is_replay(offer.id()), known);
-        }
+            roster.is_replay(offer.id())
+        };
+        let over = Seconds(MAX_TTL.0 + 2 * 86_400);
+        assert!(sweep(&mut roster, 0, Seconds(0)));
+        assert!(sweep(&mut roster, 1, over), "only now");
+        assert!(sweep(&mut roster, 2, Seconds(0)), "it was set back");
+        assert!(sweep(&mut roster, 3, over), "an hour ago it was not over");
+        assert!(!sweep(&mut roster, 4, over));
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_when_a_machine_starts_has_no_replay_forgotten() {
+        let mut clock = LowestClock::default();
+        let minute = |minutes: u64| Millis::from_secs(60 * minutes);
+        let ahead = UnixSeconds(NOW.0 * 2);
+        assert_eq!(clock.read((minute(0), ahead)), None);
+        assert_eq!(clock.read((minute(10), NOW)), None, "it was set right");
+        assert_eq!(clock.read((minute(60), NOW.plus(Seconds(3_000)))), Some(NOW));
+        assert_eq!(clock.read((minute(70), ahead)), Some(NOW), "it is wrong once more");
+        assert_eq!(clock.read((minute(120), NOW)), Some(NOW));
+        assert_eq!(clock.read((minute(130), UnixSeconds(0))), Some(UnixSeconds(0)));
     }
 }

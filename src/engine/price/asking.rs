@@ -206,6 +206,11 @@ impl AskingPrice {
     /// added: of two the lower one counts, and a third that says what the other says is no rise.
     pub fn follow(&mut self, own: SaidSteps, env: &Env<'_>) {
         let hour = whole_hour(env.wall);
+        // A clock that was ahead and was set back: nothing would come down until the hour that it showed.
+        // Back over the last hour alone is no more than a correction, and the hour counts once.
+        if hour.saturating_add(1) < self.hour {
+            self.hour = hour;
+        }
         // Whoever looks for the first time has no price to come down from.
         let hours = if self.hour == 0 { 0 } else { hour.saturating_sub(self.hour) };
         self.hour = self.hour.max(hour);
@@ -297,6 +302,21 @@ mod tests {
         assert_eq!(follow(&mut price, SILENT, 3_700), Step::new(7));
         assert_eq!(follow(&mut price, day(6), 2 * 3_600), Step::new(6));
         assert_eq!(follow(&mut price, day(6), 5 * 3_600), Step::new(6));
+    }
+
+    #[test]
+    fn a_price_goes_on_coming_down_when_a_clock_that_was_days_ahead_is_set_back() {
+        let mut price = AskingPrice::default();
+        let mut look = |hours: u64, own: SaidSteps| {
+            let mut entropy = SeededRng::new(1);
+            let wall = UnixSeconds((472_222 + hours) * 3_600);
+            price.follow(own, &Env::new(Millis(0), wall, &mut entropy));
+            price.pay(Share::Day, HOUR).get()
+        };
+        assert_eq!(look(72, day(8)), 8);
+        assert_eq!([look(0, SILENT), look(1, SILENT), look(2, SILENT)], [8, 7, 6]);
+        // A correction back over the hour has it counted once.
+        assert_eq!([look(1, SILENT), look(2, SILENT), look(3, SILENT)], [6, 6, 5]);
     }
 
     #[test]

@@ -5,13 +5,15 @@
 //! with the session's next state before it can leave; a message that is sent again is encrypted
 //! afresh, under its old number.
 
-use crate::engine::env::Millis;
+use crate::engine::env::{Millis, UnixSeconds};
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::Direction;
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::price::Step;
 use crate::engine::price::asking::one_by_one;
-use crate::engine::record::{EnvelopePurpose, MessageRecord, MessageState, OutgoingRecord, Record};
+use crate::engine::record::{
+    EnvelopePurpose, MessageRecord, MessageState, OutgoingRecord, PendingOffer, Record,
+};
 use crate::engine::session::{Content, Payload, SealedBody, Session, SessionId};
 use crate::engine::settings::{NodeSettings, SyncPace};
 use crate::engine::turn::{Aside, ContactJob, ContactTimer, Job, Turn};
@@ -20,6 +22,7 @@ use super::Conversation;
 use super::handshake::{SealedOffer, SendingSession};
 use super::reach;
 use super::retransmit::{Expiry, Retransmission};
+use super::sessions::BELIEVED_AHEAD;
 
 /// Sendings of one message without an acknowledgement, about half an hour with the usual waits,
 /// after which the contact may have lost its state: each further one offers another session. A
@@ -143,6 +146,25 @@ fn retransmit(
         return None;
     }
     retransmit_now(conversation, turn, id)
+}
+
+/// Brings forward what left under a wrong clock that was set right since. Nobody carried it, and after some
+/// days of that clock its next sending is as far away.
+pub(super) fn expedite_misdated(conversation: &Conversation, turn: &mut Turn<'_, '_>) {
+    let (contact, now) = (conversation.id, turn.env.wall);
+    let is_misdated =
+        |at: UnixSeconds| at > now.plus(BELIEVED_AHEAD) || (now.is_credible() && !at.is_credible());
+    let is_in_vain =
+        |pending: &PendingOffer| pending.attempts > 0 && is_misdated(pending.offer.created());
+    if conversation.handshake.pending().is_some_and(is_in_vain) {
+        turn.wake_soon(contact, ContactTimer::Offer);
+    }
+    for id in conversation.sent.unacked() {
+        let last = conversation.sent.message(id).and_then(|message| message.delivery.last_sent);
+        if last.is_some_and(is_misdated) {
+            turn.wake_soon(contact, ContactTimer::Retransmit(id));
+        }
+    }
 }
 
 /// Follows after the oldest unacknowledged message may be another one: there may be room for the next,

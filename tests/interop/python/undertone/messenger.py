@@ -12,6 +12,8 @@ from .session import LATER, Opened, Session
 SESSIONS = 8
 # Numbers under way at once, and kept out of order; and how many an acknowledgement names beyond the lowest.
 WINDOW, REACH = 256, 64
+# How far ahead the date of a session is believed: nothing that is dated further ahead is carried.
+AHEAD = 3900
 
 
 class Messenger:
@@ -53,7 +55,7 @@ class Messenger:
         """The session to send in."""
 
         def rank(one):
-            return (one.confirmed, not one.initiator, one.created, one.id)
+            return (one.confirmed, not one.initiator, one.created <= self.now + AHEAD, one.created, one.id)
 
         return max((one for one in self.sessions if one.sending), key=rank, default=None)
 
