@@ -69,7 +69,8 @@ impl Net {
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.ready.push_back(NetEvent::Listening(address));
             }
-            SwarmEvent::ListenerClosed { reason: Err(error), .. } => {
+            SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } => {
+                self.listeners.failed(listener_id, Instant::now());
                 self.ready.push_back(NetEvent::ListenFailed(error.to_string()));
             }
             // The rest concerns connections that did not come about and addresses we do not use.
@@ -142,12 +143,23 @@ impl Net {
             self.ready.push_back(NetEvent::Engine(Input::Resumed));
         }
         self.disconnect_overdue(now);
+        self.listen_again(now);
         if now >= self.next_heartbeat {
             self.heartbeat(now);
         }
         let connected = |peer: &PeerId| self.swarm.is_connected(peer);
         for address in self.dialer.due(now, chance(), connected) {
             self.dial(address, now);
+        }
+    }
+
+    /// Listens once more at the addresses whose sockets failed.
+    fn listen_again(&mut self, now: Instant) {
+        for address in self.listeners.due(now) {
+            match self.swarm.listen_on(address.clone()) {
+                Ok(listener) => self.listeners.add(listener, address),
+                Err(_) => self.listeners.try_later(address, now),
+            }
         }
     }
 

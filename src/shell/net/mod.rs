@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use futures::StreamExt as _;
 use libp2p::Transport as _;
-use libp2p::{Swarm, core::transport::ListenerId, gossipsub, identity, swarm};
+use libp2p::{Swarm, gossipsub, identity, swarm};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
@@ -32,6 +32,7 @@ mod events;
 mod frame;
 mod gossip_link;
 mod inbound;
+mod listeners;
 mod muxer;
 mod names;
 mod peers;
@@ -54,6 +55,7 @@ use address_range::{Origin, RangeNumbers};
 use behaviour::Protocols;
 use dialer::{AddressOrigin, Dialer};
 use door::DoorTransport;
+use listeners::Listeners;
 use peers::{BlockList, PeerTable};
 use settings::ProtocolNames;
 use sync_protocol::PendingExchanges;
@@ -61,7 +63,7 @@ use sync_protocol::PendingExchanges;
 /// One node's place in the network. Dropping it closes every connection.
 pub struct Net {
     swarm: Swarm<Protocols>,
-    listeners: Vec<ListenerId>,
+    listeners: Listeners,
     names: ProtocolNames,
     peers: PeerTable,
     exchanges: PendingExchanges,
@@ -92,7 +94,8 @@ pub enum NetEvent {
     Engine(Input),
     /// Others can reach us here. Without our transport key, so that it is good after a restart.
     Listening(Multiaddr),
-    /// An address that we do not or no longer listen at: the reason.
+    /// An address that we do not listen at, or not for a moment: the reason. One whose socket failed is
+    /// tried again.
     ListenFailed(
         #[cfg_attr(
             not(feature = "inside"),
@@ -250,7 +253,7 @@ impl Net {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut net = Self {
             swarm: Swarm::new(links.boxed(), protocols, key.public().to_peer_id(), config),
-            listeners: Vec::new(),
+            listeners: Listeners::default(),
             names,
             peers: PeerTable::new(),
             exchanges: PendingExchanges::default(),
@@ -428,7 +431,7 @@ impl Net {
             }
             let listener = self.swarm.listen_on(address.clone());
             let listener = listener.map_err(|error| failed(&address, reason(&error)))?;
-            self.listeners.push(listener);
+            self.listeners.add(listener, address);
         }
         Ok(())
     }
@@ -446,7 +449,7 @@ fn reason(error: &(dyn core::error::Error + 'static)) -> String {
 impl Drop for Net {
     /// Ends the listeners: a memory address stays taken otherwise.
     fn drop(&mut self) {
-        for listener in self.listeners.drain(..) {
+        for listener in self.listeners.take() {
             self.swarm.remove_listener(listener);
         }
     }

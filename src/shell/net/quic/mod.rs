@@ -310,6 +310,8 @@ impl Listener {
                 Ok(IfEvent::Up(net)) => (true, net.addr()),
                 Ok(IfEvent::Down(net)) => (false, net.addr()),
                 Err(error) => {
+                    // It is over for good, and would say so each time it was asked.
+                    self.watcher = None;
                     return Poll::Ready(TransportEvent::ListenerError { listener_id, error });
                 }
             };
@@ -510,6 +512,18 @@ mod tests {
         assert_eq!(written[0], usize::try_from(STREAM).unwrap());
         assert_eq!(written.iter().sum::<usize>(), usize::try_from(RECEIVED).unwrap());
         drop(kept);
+    }
+
+    #[tokio::test]
+    async fn a_listener_whose_socket_failed_says_so_once() {
+        let (mut transport, id, _) = listening("/ip4/127.0.0.1/udp/0/quic-v1").await;
+        // As the end of its task does.
+        transport.listeners[0].handshakes.close();
+        let ended = event(&mut transport).await;
+        assert!(
+            matches!(&ended, TransportEvent::ListenerClosed { listener_id, reason: Err(_) } if *listener_id == id),
+        );
+        assert!(event(&mut transport).now_or_never().is_none());
     }
 
     #[tokio::test]
