@@ -48,6 +48,9 @@ impl From<StoreError> for Failure {
             ),
             StoreError::OfAnother(_) => (FailureCode::UnsafeOwner, NOT_OPENED, AS_ITS_OWNER),
             StoreError::Unseen(_) => (FailureCode::Store, NOT_OPENED, AS_ITS_USER),
+            StoreError::PathTooLong { .. } => {
+                (FailureCode::Store, NOT_OPENED, "choose a folder with a shorter path: --home DIR")
+            }
             StoreError::Newer => unreadable("use the undertone that wrote it, or a newer one"),
             StoreError::Foreign | StoreError::NotAFolder | StoreError::TooCostly => {
                 unreadable("choose another folder: --home DIR")
@@ -372,6 +375,9 @@ fn archive_store(error: &StoreError) -> (FailureCode, String, String) {
             why,
             "run the relay as that user, or choose another folder: --home DIR",
         ),
+        StoreError::PathTooLong { .. } => {
+            (FailureCode::Archive, why, "choose another folder, with a shorter path: --home DIR")
+        }
         StoreError::Newer => (
             FailureCode::Archive,
             "the archive was written by a newer version of this program".to_owned(),

@@ -51,6 +51,11 @@ pub(super) struct Attached {
     pub(super) standing: Standing,
 }
 
+/// Refuses a folder whose path is too long for the database, while it is made as well.
+pub(super) fn refuse_long_path(dir: &Path) -> Result<(), StoreError> {
+    files::refuse_long_path(dir, &format!("{DATABASE_FILE}{UNPUBLISHED}"))
+}
+
 /// Opens the database in `dir` without changing a byte of it. In the place of one that is missing,
 /// of an earlier version or damaged it makes another one beside it, with all that can be read of a
 /// damaged one.
@@ -397,6 +402,7 @@ pub(super) fn is_damage(error: &StoreError) -> bool {
         | StoreError::KeyReplaced
         | StoreError::UnsafePermissions(_)
         | StoreError::OfAnother(_)
+        | StoreError::PathTooLong { .. }
         | StoreError::Unseen(_)
         | StoreError::Foreign
         | StoreError::Newer

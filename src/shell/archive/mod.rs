@@ -340,6 +340,7 @@ impl Archive {
         data_dir::prepare(&dir).map_err(StoreError::from)?;
         // SQLite is told not to follow links, and applies that to every folder of a path.
         let dir = dir.canonicalize().map_err(StoreError::from)?;
+        database::refuse_long_path(&dir)?;
         let lock = HomeLock::take(&dir)?;
         let written = match ArchiveLabel::read(&dir)? {
             WrittenLabel::Missing => None,
@@ -760,6 +761,7 @@ impl Archive {
             | StoreError::KeyReplaced
             | StoreError::UnsafePermissions(_)
             | StoreError::OfAnother(_)
+            | StoreError::PathTooLong { .. }
             | StoreError::Unseen(_)
             | StoreError::Foreign
             | StoreError::Newer

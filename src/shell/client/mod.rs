@@ -493,7 +493,7 @@ async fn fold_directory(client: Weak<Shared>, published: watch::Sender<Arc<Direc
 
 /// The time for which a home folder that another process holds is tried again: longer than a
 /// command or the start of a node takes. A guess.
-const HOME_WITHIN: Duration = Duration::from_secs(15);
+pub(in crate::shell) const HOME_WITHIN: Duration = Duration::from_secs(15);
 
 /// The time for which a client without a node of its own waits for a place at a busy one. A guess.
 const PLACE_WITHIN: Duration = Duration::from_secs(5);
@@ -505,7 +505,7 @@ const TAKEOVER_WITHIN: Duration = Duration::from_secs(2);
 const LOOKS: u32 = 3;
 
 /// The pause between two looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(25);
+pub(in crate::shell) const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 #[cfg(test)]
 mod tests;

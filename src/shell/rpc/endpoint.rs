@@ -179,7 +179,14 @@ impl Located {
             Err(fault) if fault.is_missing() => return Ok(None),
             checked => checked?,
         }
-        let Some(stream) = if_there(UnixStream::connect(socket).await)? else { return Ok(None) };
+        let connected = match UnixStream::connect(socket).await {
+            // A socket takes no more connections than the system holds for it: nobody lets them in.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(LocateError::StandsStill);
+            }
+            connected => if_there(connected)?,
+        };
+        let Some(stream) = connected else { return Ok(None) };
         if !is_of(&stream, folders.user) {
             return Err(LocateError::Stranger);
         }
@@ -283,6 +290,9 @@ pub(in crate::shell) enum LocateError {
     /// Find out who runs it.
     #[error("the node's socket is one of another user")]
     Stranger,
+    /// See whether the node runs.
+    #[error("the node has let nobody in for long")]
+    StandsStill,
     /// See the cause.
     #[error(transparent)]
     Home(#[from] StoreError),
@@ -297,6 +307,7 @@ opaque_debug!(
         Elsewhere,
         Folder,
         Stranger,
+        StandsStill,
         Home,
         Io,
     }
@@ -380,6 +391,7 @@ mod tests {
     use super::super::socket_folder::tests::{folders, set_mode};
     use super::*;
     use crate::engine::testing::mutate::{Reading, each_case};
+    use crate::shell::failure::{Failure, FailureCode};
 
     /// A home, and folders for sockets, for a test alone.
     struct Stage {
@@ -595,6 +607,26 @@ mod tests {
         let found = Located::find_in(&copy, &stage.folders).await;
         assert!(matches!(found, Err(LocateError::Elsewhere)));
         drop(endpoint);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_lets_nobody_in_stands_still_and_is_not_waited_for() {
+        let stage = Stage::new();
+        drop(stage.bind());
+        let listening = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None);
+        let listening = listening.unwrap();
+        listening.bind(&socket2::SockAddr::unix(stage.socket()).unwrap()).unwrap();
+        listening.listen(0).unwrap();
+        stage.name_socket(&stage.socket());
+        let mut waiting = Vec::new();
+        let refused = loop {
+            match stage.find().await {
+                Ok(found) => waiting.push(found.expect("it listens")),
+                Err(refused) => break refused,
+            }
+        };
+        assert!(matches!(refused, LocateError::StandsStill) && !waiting.is_empty());
+        assert_eq!(Failure::from(refused).code(), Some(FailureCode::NodeSilent));
     }
 
     #[tokio::test]

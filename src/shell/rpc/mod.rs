@@ -37,6 +37,9 @@ impl From<LocateError> for Failure {
         if let LocateError::Home(error) = error {
             return error.into();
         }
+        if matches!(error, LocateError::StandsStill) {
+            return link::silent("nothing was done");
+        }
         let text = FailureText {
             what: "the node of this home folder was not reached",
             why: &error.to_string(),

@@ -31,6 +31,12 @@ pub(super) fn build(dir: &Path, name: &str, key: &Secret<KEY_BYTES>) -> Result<(
     files::remove_leftover(&dir.join(format!("{name}{UNPUBLISHED}{JOURNAL}")))
 }
 
+/// Refuses a folder in which SQLite cannot open the database while it is made, for the length of the
+/// path: it would say no more than that a file cannot be opened.
+pub(super) fn refuse_long_path(dir: &Path, name: &str) -> Result<(), StoreError> {
+    files::refuse_long_path(dir, &format!("{name}{UNPUBLISHED}"))
+}
+
 /// Gives the database that [`build`] made its name, durably: from then on the store has it.
 pub(super) fn publish(dir: &Path, name: &str) -> Result<(), StoreError> {
     files::rename(dir, &dir.join(format!("{name}{UNPUBLISHED}")), &dir.join(name))
@@ -257,10 +263,14 @@ const EVERYWHERE: &str = "
     PRAGMA foreign_keys = ON;
 ";
 
+/// The lock of the file is kept, and the journal with it, so that a commit opens no file: one that comes
+/// while the process has no descriptor left would fail, and the node would end.
+///
 /// A commit is durable when it returns. In mode DELETE a commit ends by unlinking the journal, and
 /// FULL does not make that durable: after a power cut the journal could come back and undo it. In
 /// mode TRUNCATE the journal's new length is synced. WAL would keep erased pages in its log.
 const ON_DISK: &str = "
+    PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA journal_mode = TRUNCATE;
     PRAGMA synchronous = FULL;
 ";

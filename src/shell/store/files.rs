@@ -85,6 +85,17 @@ pub(in crate::shell) fn fresh_name(name: &str) -> String {
     format!("{name}.new")
 }
 
+/// Refuses a folder whose path is too long for a database of this name in it.
+///
+/// # Errors
+///
+/// [`StoreError::PathTooLong`], with the length that it may have.
+pub(in crate::shell) fn refuse_long_path(dir: &Path, name: &str) -> Result<(), StoreError> {
+    let most = MAX_DATABASE_PATH - "/".len() - name.len();
+    let bytes = dir.as_os_str().len();
+    if bytes > most { Err(StoreError::PathTooLong { bytes, most }) } else { Ok(()) }
+}
+
 /// Moves a finished file to its name, durably.
 pub(in crate::shell) fn rename(dir: &Path, from: &Path, to: &Path) -> Result<(), StoreError> {
     fs::rename(from, to)?;
@@ -184,6 +195,10 @@ impl Drop for KeyFileLock {
         }
     }
 }
+
+/// The longest path of a database, in bytes: SQLite's bound for files on Unix (`MAX_PATHNAME`) is 512,
+/// and the name of a journal ends in "-journal".
+const MAX_DATABASE_PATH: usize = 512 - "-journal".len();
 
 /// The wait for another change, which holds the lock only while it writes a small file: long enough
 /// for a slow disk. A guess.

@@ -129,6 +129,7 @@ impl Store {
             return Err(Self::absence(dir));
         }
         data_dir::check(dir)?;
+        database::refuse_long_path(&dir.canonicalize()?, DATABASE_FILE)?;
         key::check(&read_key_file(dir)?)?;
         let database = files::presence(&dir.join(DATABASE_FILE))?;
         // One that is not at its place yet is put there when the store is opened.
@@ -160,6 +161,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         data_dir::prepare(dir)?;
         let dir = &dir.canonicalize()?;
+        database::refuse_long_path(dir, DATABASE_FILE)?;
         let lock = HomeLock::take(dir)?;
         // Under the lock, or two processes could both find no store and make one.
         if Self::exists(dir)? {
@@ -189,6 +191,7 @@ impl Store {
         data_dir::check(dir)?;
         // SQLite is told not to follow links, and applies that to every folder of a path.
         let dir = &dir.canonicalize()?;
+        database::refuse_long_path(dir, DATABASE_FILE)?;
         let lock = HomeLock::take(dir)?;
         let key = open_key(dir, passphrase)?;
         Self::with_key(dir, lock, &key)
@@ -518,6 +521,16 @@ pub enum StoreError {
     /// Run the program as its owner.
     #[error(transparent)]
     OfAnother(#[from] OfAnother),
+    /// Name another home folder.
+    #[error(
+        "the path of the folder has {bytes} bytes, and a database can be in one of at most {most}"
+    )]
+    PathTooLong {
+        /// Its length.
+        bytes: usize,
+        /// The length that it may have.
+        most: usize,
+    },
     /// Let this user look into the folder, or name another one.
     #[error("the home folder cannot be looked at: {}", io_words(.0))]
     Unseen(#[source] io::Error),

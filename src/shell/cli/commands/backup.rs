@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
+use tokio::time::{Instant, sleep};
 
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::node::backup::History;
@@ -11,14 +12,15 @@ use crate::shell::backup::{Backup, BackupError, BackupKey};
 use crate::shell::calendar::{Civil, zone_abbreviation};
 use crate::shell::cli::args::{BackupAction, BackupPassphrase, GlobalArgs};
 use crate::shell::cli::{connect, output};
-use crate::shell::client::CreateStore;
+use crate::shell::client::{CreateStore, HOME_WITHIN, LOOK_AGAIN};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::clock::{OsEntropy, wall, zone};
 use crate::shell::os::passphrase::{
     self, Passphrase, PassphraseError, PassphraseSource, PromptPolicy,
 };
 use crate::shell::os::user_file::open_file;
-use crate::shell::store::Store;
+use crate::shell::rpc::endpoint::Located;
+use crate::shell::store::{Store, StoreError};
 
 /// `undertone backup ..`
 pub(super) async fn run(global: &GlobalArgs, action: BackupAction) -> Result<(), Failure> {
@@ -37,7 +39,7 @@ pub(super) async fn run(global: &GlobalArgs, action: BackupAction) -> Result<(),
             let history = if with_history { History::With } else { History::Without };
             create(global, &file, &sealed_by, history).await
         }
-        BackupAction::Restore { file, sealed_by } => restore(global, &file, &sealed_by),
+        BackupAction::Restore { file, sealed_by } => restore(global, &file, &sealed_by).await,
         BackupAction::Check { file, sealed_by } => check(global, &file, &sealed_by),
     }
 }
@@ -105,12 +107,16 @@ fn check(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Resu
     Ok(())
 }
 
-fn restore(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Result<(), Failure> {
+async fn restore(
+    global: &GlobalArgs,
+    file: &Path,
+    sealed_by: &BackupPassphrase,
+) -> Result<(), Failure> {
     // The whole backup is checked before a store is created for it.
     let backup =
         open(global, file, sealed_by)?.check().map_err(|error| Failure::of_backup(error, file))?;
     let summary = backup.summary();
-    let mut store = open_or_create(global)?;
+    let mut store = open_or_create(global).await?;
     let mut entropy = OsEntropy;
     let mut env = Env::new(Millis(0), wall(), &mut entropy);
     backup.restore(&mut env, &mut store).map_err(|error| Failure::of_backup(error, file))?;
@@ -146,11 +152,12 @@ fn open(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Resul
 }
 
 /// Opens the store that a backup is restored into, or makes one.
-fn open_or_create(global: &GlobalArgs) -> Result<Store, Failure> {
+async fn open_or_create(global: &GlobalArgs) -> Result<Store, Failure> {
     let home = connect::home(global)?;
     let (source, ask) = connect::source(global);
     if Store::exists(&home)? {
-        return Ok(Store::open(&home, &passphrase::read(&source, ask)?)?);
+        let passphrase = passphrase::read(&source, ask)?;
+        return Ok(when_free(&home, || Store::open(&home, &passphrase)).await?);
     }
     let passphrase = match source {
         // Asked twice: nobody could open a store whose passphrase has a slip in it.
@@ -159,7 +166,24 @@ fn open_or_create(global: &GlobalArgs) -> Result<Store, Failure> {
         | PassphraseSource::File(_)
         | PassphraseSource::Command(_) => passphrase::read(&source, ask)?,
     };
-    Ok(Store::create(&home, &passphrase)?)
+    Ok(when_free(&home, || Store::create(&home, &passphrase)).await?)
+}
+
+/// Waits a while for a home folder that another command has at this moment. One in which a node runs
+/// does not become free soon.
+async fn when_free(
+    home: &Path,
+    take: impl Fn() -> Result<Store, StoreError>,
+) -> Result<Store, StoreError> {
+    let begun = Instant::now();
+    loop {
+        let taken = take();
+        let is_used = matches!(taken, Err(StoreError::InUse)) && begun.elapsed() < HOME_WITHIN;
+        if !is_used || matches!(Located::find(home).await, Ok(Some(_))) {
+            return taken;
+        }
+        sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// The source of a backup's passphrase, and whether a person may be asked for it.
