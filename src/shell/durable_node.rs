@@ -79,6 +79,21 @@ impl DurableNode {
         self.agent.gather(&mut env, &mut self.carrier)
     }
 
+    /// Stores what is kept back to be stored together, before the end. Take every effect with
+    /// [`DurableNode::next_effect`] before the next turn.
+    pub fn store_all(&mut self) {
+        let mut entropy = OsEntropy;
+        let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
+        self.agent.store_all(&mut env);
+    }
+
+    /// Has replies leave soon, before the end; whether one has not left yet, and could.
+    pub fn part(&mut self) -> bool {
+        let mut entropy = OsEntropy;
+        let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
+        self.agent.part(&mut env)
+    }
+
     /// The next effect to carry out; the changes before it are durable.
     ///
     /// # Errors

@@ -31,6 +31,10 @@ use super::roster::Roster;
 /// Skipped keys all sessions keep together, some 15 MiB. A guess.
 const MAX_SKIPPED_IN_ALL: usize = 100_000;
 
+/// How long a reply is kept back at most by a node that is about to end: long enough for several not
+/// to leave together, short enough for whoever waits for that end. A guess.
+const PARTING_DELAY: Millis = Millis::from_secs(2);
+
 /// The roster and every conversation.
 #[derive(Debug, Default)]
 pub(super) struct Messenger {
@@ -406,6 +410,40 @@ impl Messenger {
         let Some(conversation) = self.conversations.get_mut(&contact) else { return };
         let session = conversation.accept_offer(turn, offer);
         self.decrypt_waiting(turn, carriage, (contact, session));
+    }
+}
+
+/// Has what is owed to contacts leave soon, because this node is about to end: each at a time that
+/// is drawn for it, so that they do not leave at one moment. What was drawn stays.
+pub(super) fn hurry(turn: &mut Turn<'_, '_>) {
+    let now = turn.env.mono;
+    // What is due later is no reply that waits, but one that is to be repeated.
+    let late = now.plus(PARTING_DELAY)..now.plus(turn.settings.retransmit_after);
+    let owed: Vec<(ContactId, ContactTimer)> =
+        turn.timers.of_contacts(late).filter(|(_, timer)| is_reply(*timer)).collect();
+    let longest = PARTING_DELAY.min(turn.settings.reply_delay).0.max(1);
+    for (contact, timer) in owed {
+        let delay = Millis(turn.env.draw_u64() % longest);
+        turn.wake_by(contact, timer, now.plus(delay));
+    }
+}
+
+/// Whether a reply to a contact leaves soon, or has begun to.
+pub(super) fn owes(turn: &Turn<'_, '_>) -> bool {
+    let soon = ..turn.env.mono.plus(PARTING_DELAY);
+    turn.outbox.owes() || turn.timers.of_contacts(soon).any(|(_, timer)| is_reply(timer))
+}
+
+/// Whether a timer is that of a reply: nothing shows a person that it has not left, and nothing stored
+/// says that all of it is owed.
+const fn is_reply(timer: ContactTimer) -> bool {
+    match timer {
+        ContactTimer::Acknowledge | ContactTimer::Answer(_) => true,
+        ContactTimer::Offer
+        | ContactTimer::Retransmit(_)
+        | ContactTimer::Expiry(_)
+        | ContactTimer::GapReport
+        | ContactTimer::Price => false,
     }
 }
 

@@ -125,6 +125,16 @@ impl Node {
         while self.agent.gather(env, &mut self.carrier) == Progress::MoreWaits {}
     }
 
+    /// Stores what is kept back to be stored together, before the end: [`UserAgent::store_all`].
+    pub fn store_all(&mut self, env: &mut Env<'_>) {
+        self.agent.store_all(env);
+    }
+
+    /// Has replies leave soon, before the end: [`UserAgent::part`].
+    pub fn part(&mut self, env: &mut Env<'_>) -> bool {
+        self.agent.part(env)
+    }
+
     /// The next output to carry out: those of the carrier, then those of the user agent, each in
     /// their order.
     pub fn poll_output(&mut self) -> Option<Output> {
@@ -265,12 +275,13 @@ mod tests {
     use super::*;
     use crate::engine::command::Command;
     use crate::engine::crypto::keys::{Identity, PublicKey};
-    use crate::engine::envelope::{Acceptance, Draft, Floor, Lifetime, Topic, inspect};
+    use crate::engine::envelope::work::search;
+    use crate::engine::envelope::{Acceptance, Draft, Floor, Lifetime, Topic, WorkNonce, inspect};
     use crate::engine::event::IdentityView;
     use crate::engine::id::{CommandId, Neighbour, NeighbourId, SyncRequestId, SyncResponseId};
     use crate::engine::relay::pool::BodyStorage;
     use crate::engine::session::{Offer, WINDOW};
-    use crate::engine::settings::NodeRole;
+    use crate::engine::settings::{NodeRole, SyncMode};
     use crate::engine::sync::{ResponseBody, SyncRequest, SyncResponse, append_envelope};
     use crate::engine::testing::mutate::{Reading, each_slow_case};
     use crate::engine::testing::rng::{NOW, SeededRng};
@@ -351,6 +362,100 @@ mod tests {
         assert!(commits >= 8, "each was opened: {commits}");
         let verdicts = outputs.iter().take_while(|output| is_verdict(output)).count();
         assert_eq!(verdicts, 8, "verdicts come first");
+    }
+
+    /// Has a node do all that is due at this moment; how many envelopes it publishes.
+    fn let_leave(node: &mut Node, seeded: &mut SeededRng, at: Millis) -> usize {
+        let (mut published, mut inputs) = (0, vec![Input::Tick]);
+        while let Some(input) = inputs.pop() {
+            node.handle(&mut Env::new(at, NOW, seeded), input);
+            while let Some(output) = node.poll_output() {
+                match output {
+                    Output::Effect(Effect::StartMining(job)) => {
+                        let nonce = search(&job, WorkNonce(0), u64::MAX).unwrap();
+                        inputs.push(Input::Mined { outgoing: job.outgoing, nonce });
+                    }
+                    Output::Effect(Effect::Publish { .. }) => published += 1,
+                    Output::Commit(_) | Output::AuditNonce(_) | Output::Effect(_) => {}
+                }
+            }
+        }
+        published
+    }
+
+    #[test]
+    fn before_its_end_replies_of_a_node_leave_within_two_seconds_and_nothing_else_is_waited_for() {
+        let settings = NodeSettings {
+            sync: SyncMode::Off,
+            reply_delay: Millis::from_secs(60),
+            retransmit_after: Millis::from_secs(600),
+            ..wide()
+        };
+        let (mut node, mut seeded) = (Node::new(settings), SeededRng::new(7));
+        drop(take_in(&mut node, &mut seeded, create_identity()));
+        let me = own(node.snapshot());
+        let contacts: Vec<Identity> =
+            (0..8).map(|_| Identity::generate(&mut seeded.turn())).collect();
+        for (contact, number) in contacts.iter().zip(2..) {
+            let petname = format!("contact {number}");
+            let (identity, key) = (me.id, contact.public());
+            let command = Command::AddContact { identity, key, petname, highest: None };
+            let id = CommandId(number);
+            drop(take_in(&mut node, &mut seeded, Input::Command { id, command }));
+        }
+        let offers: Vec<Vec<u8>> =
+            contacts.iter().map(|contact| offer(&mut seeded, contact, &me.key)).collect();
+        for bytes in offers {
+            for input in [gossip(bytes), Input::Tick] {
+                drop(take_in(&mut node, &mut seeded, input));
+            }
+        }
+        assert!(!node.part(&mut seeded.turn()), "without a neighbour nothing can leave");
+        let peers = Input::Peers(vec![Neighbour::alone(NeighbourId(1))]);
+        drop(take_in(&mut node, &mut seeded, peers));
+        assert!(node.part(&mut seeded.turn()), "each of them waits for an answer");
+        let at = Millis::from_secs(2);
+        assert!(let_leave(&mut node, &mut seeded, at) >= 8);
+        assert!(!node.part(&mut Env::new(at, NOW, &mut seeded)), "they are answered");
+        let contact = node.snapshot().into_iter().find_map(|event| {
+            let Event::Contact(view) = event else { return None };
+            Some(view.id)
+        });
+        let say = Command::Say {
+            contact: contact.unwrap(),
+            text: "hello".to_owned(),
+            postage: Lifetime::Day.into(),
+        };
+        node.handle(
+            &mut Env::new(at, NOW, &mut seeded),
+            Input::Command { id: CommandId(20), command: say },
+        );
+        while node.poll_output().is_some() {}
+        assert!(
+            !node.part(&mut Env::new(at, NOW, &mut seeded)),
+            "a message is sent by the next node"
+        );
+    }
+
+    #[test]
+    fn before_its_end_a_node_stores_what_strangers_asked_in_the_last_second() {
+        let (mut node, mut seeded) = (Node::new(wide()), SeededRng::new(8));
+        drop(take_in(&mut node, &mut seeded, create_identity()));
+        let me = own(node.snapshot());
+        let stranger = Identity::generate(&mut seeded.turn());
+        let bytes = offer(&mut seeded, &stranger, &me.key);
+        for input in [gossip(bytes), Input::Tick] {
+            drop(take_in(&mut node, &mut seeded, input));
+        }
+        let requests = |node: &Node| {
+            let events = node.snapshot();
+            events.iter().filter(|event| matches!(event, Event::Request(_))).count()
+        };
+        assert_eq!(requests(&node), 0, "it is stored with others, once a second");
+        node.store_all(&mut seeded.turn());
+        let commits = core::iter::from_fn(|| node.poll_output());
+        assert_eq!(commits.filter(|output| matches!(output, Output::Commit(_))).count(), 1);
+        assert_eq!(requests(&node), 1);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::engine::relay::Source;
 use crate::engine::settings::{NodeRole, NodeSettings, SyncMode};
 use crate::engine::turn::{Effect, Input, Output, Timer, Turn, Workspace};
 
-use super::messenger::Messenger;
+use super::messenger::{self, Messenger};
 use super::publisher::{self, Publisher};
 use super::restore;
 
@@ -158,6 +158,28 @@ impl UserAgent {
             let progress = agent.take_over(turn, carriage);
             agent.finish(turn, carriage);
             progress
+        })
+    }
+
+    /// Stores what is kept back to be stored together: this node is about to end. Call once, then
+    /// [`UserAgent::part`].
+    pub fn store_all(&mut self, env: &mut Env<'_>) {
+        self.step(env, |agent, turn| {
+            if turn.timers.is_set(Timer::Requests) {
+                agent.messenger.roster.store_requests(turn);
+            }
+        });
+    }
+
+    /// Has replies that contacts wait for leave soon, because this node is about to end; whether one
+    /// has not left yet, and could. Messages and contact requests are not waited for: people see that
+    /// those have not left, and another node sends them. Call it again after each turn, until there is
+    /// none or the time for it is over.
+    pub fn part(&mut self, env: &mut Env<'_>) -> bool {
+        self.step(env, |agent, turn| {
+            messenger::hurry(turn);
+            // Without a neighbour nothing can leave.
+            *agent.neighbours > 0 && messenger::owes(turn)
         })
     }
 

@@ -318,6 +318,27 @@ impl Outbox {
         self.in_flight = Some(in_flight);
     }
 
+    /// Whether something for a contact waits for its turn, or is on its way, that nobody is shown as
+    /// not sent: an acknowledgement, a read mark, an answer or a farewell.
+    pub(in crate::engine) fn owes(&self) -> bool {
+        let is_owed =
+            |record: &OutgoingRecord| matches!(record.purpose, EnvelopePurpose::Control(_));
+        let in_flight = self.in_flight.as_ref();
+        in_flight.is_some_and(|in_flight| is_owed(&in_flight.record))
+            || self.jobs.order.values().any(|job| match *job {
+                Job::Contact(_, ContactJob::AnswerOffer(_) | ContactJob::Acknowledge) => true,
+                Job::Contact(
+                    _,
+                    ContactJob::Offer
+                    | ContactJob::Retransmit(_)
+                    | ContactJob::RetransmitNow(_)
+                    | ContactJob::SendNext,
+                )
+                | Job::Junk => false,
+                Job::PublishStored(contact, id) => self.kept(contact, id).is_some_and(is_owed),
+            })
+    }
+
     /// The tries that the search under way takes on average, if there is one.
     pub(in crate::engine) fn mining_tries(&self) -> Option<u64> {
         match self.in_flight.as_ref()?.stage {

@@ -99,6 +99,16 @@ impl Timers {
         self.when.get(&timer).copied()
     }
 
+    /// The timers of contacts that are due at one of these times, earliest first.
+    pub(in crate::engine) fn of_contacts(
+        &self,
+        due: impl core::ops::RangeBounds<Millis>,
+    ) -> impl Iterator<Item = (ContactId, ContactTimer)> {
+        self.order.iter().filter(move |(at, _)| due.contains(at)).filter_map(|(_, timer)| {
+            if let Timer::Contact(timer, contact) = *timer { Some((contact, timer)) } else { None }
+        })
+    }
+
     /// Takes the next timer that is due.
     pub(in crate::engine) fn pop(&mut self, now: Millis) -> Option<Timer> {
         let &(at, timer) = self.order.first()?;

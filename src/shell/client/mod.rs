@@ -259,8 +259,9 @@ impl Client {
         }
     }
 
-    /// Ends this connection, for all its clones. A node that it started stops, and other clients of
-    /// it go on with another one.
+    /// Ends this connection, for all its clones. A node that it started stops, once the replies have
+    /// left that contacts wait for, or after some seconds; other clients of it go on with another one.
+    /// Dropping this future ends it at once.
     ///
     /// # Errors
     /// Why the node ended, if it failed.

@@ -220,6 +220,11 @@ impl CheckedGossip {
         }
     }
 
+    /// Whether an envelope may wait for a neighbour.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.ledgers.values().any(|ledger| ledger.backlog() > 0)
+    }
+
     /// Whether envelopes are passed on to a neighbour.
     #[cfg(feature = "inside")]
     pub(super) fn is_in_mesh(&self, peer: &PeerId) -> bool {

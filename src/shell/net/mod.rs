@@ -313,6 +313,12 @@ impl Net {
         }
     }
 
+    /// Whether an envelope may wait here for a neighbour: it was given to all, and one has not taken it.
+    #[must_use]
+    pub fn has_backlog(&self) -> bool {
+        self.swarm.behaviour().gossip.has_backlog()
+    }
+
     /// The engine's verdict on an envelope. Accepted ones are passed on; each rejected one counts
     /// against its carrier, which is blocked when they are too many.
     pub fn report_validation(&mut self, from: NeighbourId, id: EnvelopeId, acceptance: Acceptance) {

@@ -421,7 +421,9 @@ impl Answer for Dispatcher<'_> {
     }
 
     fn node_stop(&mut self, _: NodeStop) -> Answered<Done> {
-        self.0.course = Course::Stops;
+        if self.0.course == Course::GoesOn {
+            self.0.course = Course::Stops;
+        }
         Ok(Done {})
     }
 }

@@ -97,7 +97,11 @@ opaque_debug!(struct Runtime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Course {
     GoesOn,
+    /// It is to end.
     Stops,
+    /// It goes on as before, and ends once every reply that contacts wait for has left, or at this
+    /// moment.
+    Parts(tokio::time::Instant),
 }
 
 /// A call, and the place for its answer.
@@ -378,7 +382,8 @@ impl Runtime {
         Ok(())
     }
 
-    /// Runs until a client asks it to stop, or until `stop` changes or its sender is gone.
+    /// Runs until a client asks it to stop or `stop` changes, and then for as long as replies take to
+    /// leave that contacts wait for, [`PARTING_WITHIN`] at most; or until the sender of `stop` is gone.
     ///
     /// # Errors
     /// When the store fails; the end of every stream of events says so too.
@@ -440,14 +445,19 @@ impl Runtime {
         for times in [&mut seconds, &mut gatherings] {
             times.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
-        while self.course == Course::GoesOn {
+        while self.goes_on()? {
             if self.is_stale {
                 self.publish_state();
             }
             let due = self.durable.deadline().map(|at| self.durable.clock().moment(at));
             tokio::select! {
                 biased;
-                _ = stop.changed() => return Ok(()),
+                asked = stop.changed() => match asked {
+                    Ok(()) if self.course == Course::GoesOn => self.course = Course::Stops,
+                    Ok(()) => {}
+                    // Nobody waits for its end: it ends as if it were killed.
+                    Err(_) => return Ok(()),
+                },
                 Some(call) = self.calls.recv() => self.on_call(call)?,
                 (outgoing, nonce) = self.miner.next() => {
                     self.turn(Input::Mined { outgoing, nonce })?;
@@ -461,6 +471,27 @@ impl Runtime {
             }
         }
         Ok(())
+    }
+
+    /// Whether it is not to end yet.
+    fn goes_on(&mut self) -> Result<bool, RuntimeError> {
+        let until = match self.course {
+            Course::GoesOn => return Ok(true),
+            Course::Stops => {
+                self.durable.store_all();
+                self.carry_out()?;
+                tokio::time::Instant::now() + PARTING_WITHIN
+            }
+            Course::Parts(until) => until,
+        };
+        self.course = Course::Parts(until);
+        let owes = self.durable.part();
+        self.carry_out()?;
+        if owes && tokio::time::Instant::now() >= until {
+            tracing::info!("a reply to a contact did not leave before the end of this node");
+            return Ok(false);
+        }
+        Ok(owes)
     }
 
     /// Whether it joined a network.
@@ -779,6 +810,11 @@ fn per_minute(mean: Millis) -> f64 {
 /// soon enough for a person.
 const GATHER_EVERY: Duration = Duration::from_millis(250);
 
+/// The time for the replies that contacts wait for when a node is to end. A guess: with the usual work
+/// some four of them, or one for which four times as much is asked. Nothing is lost by those that do
+/// not leave: the contacts send again, and are answered when a node runs.
+const PARTING_WITHIN: Duration = Duration::from_secs(8);
+
 /// Calls that wait for the node at once; further callers wait for their turn.
 const CALLS_WAITING: usize = 64;
 
@@ -884,6 +920,44 @@ mod tests {
         // The network moves; opening, the store and the clients never do.
         messenger.thread.begin(None::<Archive>, 0).unwrap();
         is_passed_on_at(&place).await;
+    }
+
+    /// A message was said to be sent, and its node ended before a peer had it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_published_just_before_the_end_of_a_node_is_with_its_neighbour() {
+        let place: Multiaddr = "/memory/700079".parse().unwrap();
+        let settings = NodeSettings::new(NodeRole::Messenger, FLOOR);
+        let store = Store::in_memory().unwrap();
+        let mut messenger = Runtime::start(settings, listening(&place), store).unwrap();
+        messenger.thread.begin(None::<Archive>, 0).unwrap();
+        let mut neighbour = Net::new(at(&place)).unwrap();
+        let mut looks = interval(Duration::from_millis(50));
+        let met = async {
+            while messenger.durable.carrier().lock().peers() == 0 || neighbour.peers() == 0 {
+                tokio::select! {
+                    event = neighbour.next() => drop(event),
+                    _ = looks.tick() => {}
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), met).await.expect("they met");
+        let (id, bytes) = ending_in(14);
+        messenger.thread.publish(bytes);
+        let heard = async {
+            loop {
+                let NetEvent::Engine(input) = neighbour.next().await else { continue };
+                if let Input::Gossip { id: heard, .. } = input {
+                    return Some(heard);
+                }
+                // The other has left.
+                if matches!(&input, Input::Peers(peers) if peers.is_empty()) {
+                    return None;
+                }
+            }
+        };
+        let both = async { tokio::join!(heard, messenger.thread.end()) };
+        let both = tokio::time::timeout(Duration::from_secs(60), both).await;
+        assert_eq!(both.expect("it ends").0, Some(id));
     }
 
     /// A disk that does not answer any more.

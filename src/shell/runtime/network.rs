@@ -11,10 +11,10 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::engine::env::Env;
-use crate::engine::envelope::EnvelopeId;
+use crate::engine::envelope::{Acceptance, EnvelopeId};
 use crate::engine::id::SyncResponseId;
 use crate::engine::turn::{Effect, Input, Output};
 use crate::shell::net::{Multiaddr, Net, NetError, NetEvent, NetSettings, PublishOutcome};
@@ -81,11 +81,19 @@ impl NetworkThread {
                     return;
                 }
                 let Ok(archive) = begun.await else { return };
-                let (orders, reports, since_tick) = (ordered, reports_tx, 0);
-                let lost = Vec::new();
-                NetworkDriver { net, archive, carrier, clock, orders, reports, lost, since_tick }
-                    .serve()
-                    .await;
+                let mut driver = NetworkDriver {
+                    net,
+                    archive,
+                    carrier,
+                    clock,
+                    orders: ordered,
+                    reports: reports_tx,
+                    lost: Vec::new(),
+                    since_tick: 0,
+                    given: None,
+                };
+                driver.serve().await;
+                driver.leave().await;
             });
             // After the network is gone, and its addresses are free. Nobody may wait for it.
             if over.send(()).is_err() {
@@ -134,7 +142,8 @@ impl NetworkThread {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends the thread, and waits until it has left the network.
+    /// Ends the thread, and waits until it has left the network: what was published until now is
+    /// given to neighbours first.
     pub(super) async fn end(&mut self) {
         self.begin = None;
         let (closed, _) = mpsc::channel(1);
@@ -163,6 +172,8 @@ struct NetworkDriver {
     /// Envelopes that the archive does not have although the engine counts on it.
     lost: Vec<EnvelopeId>,
     since_tick: u32,
+    /// When an envelope was given to neighbours last.
+    given: Option<Instant>,
 }
 
 impl NetworkDriver {
@@ -191,6 +202,24 @@ impl NetworkDriver {
                 () = super::sleep_until(due) => self.tick(),
                 _ = seconds.tick() => self.on_second(),
             }
+        }
+    }
+
+    /// Lets what was given to neighbours leave before their links are cut: it waits in queues of ours,
+    /// and a link that is cut takes along what the system has not sent.
+    async fn leave(&mut self) {
+        let (Some(net), Some(given)) = (&mut self.net, self.given) else { return };
+        let left = async {
+            while net.has_backlog() || given.elapsed() < LINGER {
+                tokio::select! {
+                    // What comes now is for nobody any more.
+                    _ = net.next() => {}
+                    () = sleep(LOOK_EVERY) => {}
+                }
+            }
+        };
+        if timeout(LEAVES_WITHIN, left).await.is_err() {
+            tracing::debug!("a slow peer did not take all that it was given");
         }
     }
 
@@ -224,6 +253,9 @@ impl NetworkDriver {
         tracing::trace!(?effect);
         match effect {
             Effect::ReportValidation { from, id, acceptance } => {
+                if acceptance == Acceptance::Accept {
+                    self.given = Some(Instant::now());
+                }
                 if let Some(net) = &mut self.net {
                     net.report_validation(from, id, acceptance);
                 }
@@ -305,6 +337,7 @@ impl NetworkDriver {
 
     fn publish(&mut self, bytes: Vec<u8>) {
         let Some(net) = &mut self.net else { return };
+        self.given = Some(Instant::now());
         match net.publish(bytes) {
             PublishOutcome::Sent | PublishOutcome::Known => {}
             // No error: the engine sends the message again until it is acknowledged, and the
@@ -364,6 +397,17 @@ async fn next_event(net: &mut Option<Net>) -> NetEvent {
 /// Inputs of the network between two forced ticks; as many envelopes are queued before the highest
 /// rated of them are looked at.
 const EVENTS_A_TICK: u32 = 64;
+
+/// How long the links stay at the end of a node after an envelope was given to them last: a round trip
+/// of a slow one, after which the system has sent it. A guess.
+const LINGER: Duration = Duration::from_millis(300);
+
+/// How long they stay at most. A guess: whoever has not taken an envelope by then is far behind, and
+/// fetches it from others.
+const LEAVES_WITHIN: Duration = Duration::from_secs(2);
+
+/// The time between two looks at what waits for neighbours.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Orders, and reports, that wait at most. A guess: a person writes a few messages a minute.
 const WAITING: usize = 64;
