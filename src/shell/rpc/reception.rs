@@ -2,9 +2,11 @@
 //!
 //! A connection that says nothing gives way to a newer one, the one that is silent for longest
 //! first. A client that was let in keeps its place while it waits for an answer or follows a stream,
-//! and for some seconds after; then it gives way, too, if all places are taken.
+//! and for some seconds after; then it gives way, too, if all places are taken. So does one that reads
+//! nothing, whatever it waits for.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -155,10 +157,12 @@ impl Guests {
 /// busy, and when the last holder is gone the place is free.
 pub(super) struct Usage {
     last: Mutex<Instant>,
+    /// Whether it takes nothing of what is written to it.
+    is_deaf: AtomicBool,
     tenancy: watch::Sender<Tenancy>,
 }
 
-opaque_debug!(struct Usage { last, tenancy });
+opaque_debug!(struct Usage { last, is_deaf, tenancy });
 
 /// Whether a client keeps its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +175,18 @@ pub(super) enum Tenancy {
 
 impl Usage {
     fn new(now: Instant) -> Self {
-        Self { last: Mutex::new(now), tenancy: watch::Sender::new(Tenancy::Stays) }
+        let (last, tenancy) = (Mutex::new(now), watch::Sender::new(Tenancy::Stays));
+        Self { last, is_deaf: AtomicBool::new(false), tenancy }
+    }
+
+    /// The client has taken nothing for a while: until it does it is not busy, whatever it waits for.
+    pub(super) fn stall(&self) {
+        self.is_deaf.store(true, Ordering::Relaxed);
+    }
+
+    /// The client takes what is written to it again.
+    pub(super) fn go_on(&self) {
+        self.is_deaf.store(false, Ordering::Relaxed);
     }
 
     /// The client asked for something just now, or was answered.
@@ -190,6 +205,9 @@ impl Usage {
     }
 
     fn is_kept(self: &Arc<Self>, now: Instant) -> bool {
+        if self.is_deaf.load(Ordering::Relaxed) {
+            return false;
+        }
         // The list of guests holds it, and the connection itself.
         Arc::strong_count(self) > 2 || now.saturating_duration_since(self.last()) < IDLE_FOR
     }
@@ -260,6 +278,24 @@ mod tests {
         let met = timeout(2 * HELLO_WITHIN, callers.met()).await;
         assert!(met.is_ok_and(|met| met.is_none()) && callers.is_empty());
         assert_eq!(client.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+    }
+
+    #[test]
+    fn who_reads_nothing_gives_way_although_it_waits_for_more_and_keeps_its_place_if_it_reads_again()
+     {
+        let (mut guests, began) = (Guests::default(), Instant::now());
+        let inside: Vec<Arc<Usage>> =
+            (0..Limits::OURS.connections).map(|_| guests.admit(began).unwrap()).collect();
+        let busy: Vec<Arc<Usage>> = inside.iter().map(Arc::clone).collect();
+        let gave_way = |usage: &Arc<Usage>| *usage.tenancy().borrow() == Tenancy::GivesWay;
+        assert!(guests.admit(began).is_none());
+        inside[3].stall();
+        inside[3].go_on();
+        assert!(guests.admit(began).is_none());
+        inside[4].stall();
+        assert!(guests.admit(began).is_some());
+        assert_eq!(busy.iter().filter(|usage| gave_way(usage)).count(), 1);
+        assert!(gave_way(&inside[4]));
     }
 
     #[test]

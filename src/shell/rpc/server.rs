@@ -4,7 +4,7 @@
 //! node itself waits for none of them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -104,6 +104,8 @@ impl Connection {
             return;
         }
         let tenancy = usage.tenancy();
+        // One more holder would be one more thing that the client waits for.
+        let reading = Arc::downgrade(&usage);
         let exchange = Exchange {
             session: Arc::new(session),
             usage,
@@ -114,7 +116,8 @@ impl Connection {
             requests: Arc::new(Semaphore::new(Limits::OURS.requests)),
         };
         // Both end when either does: who does not read is not read from either.
-        let exchanged = async { tokio::join!(exchange.run(reader, ended), write(writer, written)) };
+        let written = write(writer, written, &reading);
+        let exchanged = async { tokio::join!(exchange.run(reader, ended), written) };
         tokio::select! {
             _ = exchanged => {}
             () = parted(tenancy) => {}
@@ -136,9 +139,13 @@ async fn gives_way(tenancy: &mut watch::Receiver<Tenancy>) {
 }
 
 /// Writes lines until there are none, the other side is gone, or it does not read.
-async fn write(mut writer: OwnedWriteHalf, mut lines: mpsc::Receiver<Zeroizing<Vec<u8>>>) {
+async fn write(
+    mut writer: OwnedWriteHalf,
+    mut lines: mpsc::Receiver<Zeroizing<Vec<u8>>>,
+    client: &Weak<Usage>,
+) {
     while let Some(line) = lines.recv().await {
-        match timeout(NOT_READ_FOR, writer.write_all(&line)).await {
+        match timeout(NOT_READ_FOR, write_line(&mut writer, &line, client)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return,
             Err(_) => {
@@ -150,6 +157,26 @@ async fn write(mut writer: OwnedWriteHalf, mut lines: mpsc::Receiver<Zeroizing<V
     if writer.shutdown().await.is_err() {
         tracing::debug!("a client was gone before its connection was closed");
     }
+}
+
+/// Writes one line, and notes for how long that takes that the client reads nothing.
+async fn write_line(
+    writer: &mut OwnedWriteHalf,
+    line: &[u8],
+    client: &Weak<Usage>,
+) -> std::io::Result<()> {
+    let mut writing = std::pin::pin!(writer.write_all(line));
+    if let Ok(written) = timeout(DEAF_AFTER, writing.as_mut()).await {
+        return written;
+    }
+    if let Some(usage) = client.upgrade() {
+        usage.stall();
+    }
+    let written = writing.await;
+    if let Some(usage) = client.upgrade() {
+        usage.go_on();
+    }
+    written
 }
 
 /// Why a connection is over.
@@ -391,6 +418,10 @@ fn too_many_requests() -> Failure {
     };
     Failure::new(FailureCode::NodeBusy, text)
 }
+
+/// A client that takes a line no sooner gives way to others that need its place. A guess: whoever reads
+/// at all takes it at once.
+const DEAF_AFTER: Duration = Duration::from_secs(5);
 
 /// A client that takes nothing for so long is not coming back. A guess: an interface that was
 /// suspended for a while is let go on, and until then its place is one of 32.

@@ -346,6 +346,66 @@ async fn a_connection_too_many_is_refused_and_let_in_when_another_has_left() {
     }
 }
 
+/// Renames a contact so often that whoever follows contacts and reads nothing has no room for more.
+async fn rename_for_long(link: &SocketLink) {
+    call(link, IdentityNew { name: "ann".to_owned() }).await.unwrap();
+    let add =
+        ContactAdd { identity: None, invite: somebody(1), name: "ben".to_owned(), max_work: None };
+    call(link, add).await.unwrap();
+    for number in 0..1_200 {
+        let name = format!("ben {number}");
+        let rename = crate::shell::api::calls::ContactRename { contact: last(number), name };
+        call(link, rename).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn clients_that_follow_and_never_read_delay_nobody_and_give_way_to_those_who_come() {
+    let stage = Stage::new();
+    let mut deaf = Vec::new();
+    for _ in 1..Limits::OURS.connections {
+        let mut raw = stage.raw().await;
+        raw.say(&json!({ "id": 1, "method": "events.subscribe", "params": { "from": "now" } }))
+            .await;
+        deaf.push(raw);
+    }
+    let link = stage.link().await;
+    let filter = EventFilter::of(&[EventKind::Contact]);
+    let mut events = in_time(link.events(filter, From::Now)).await.unwrap();
+    rename_for_long(&link).await;
+    // Whoever reads is told all of it meanwhile, or that it missed something.
+    let mut heard = 0;
+    while heard < 1_000 {
+        match in_time(events.next()).await {
+            Delivery::Event { .. } => heard += 1,
+            Delivery::Missed { .. } => break,
+            Delivery::Ended(why) => panic!("the node goes on: {why:?}"),
+        }
+    }
+    // Each of them waits for events, and so is busy; but none takes what it waits for.
+    for _ in 0..3 {
+        let mut newcomer = in_time(async {
+            loop {
+                let mut again = Raw(BufReader::new(stage.connect().await));
+                again.say(&introduction(API_VERSION)).await;
+                let welcome = again.hear().await;
+                if welcome.is_some_and(|welcome| welcome["undertone"]["api"].is_array()) {
+                    break again;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert!(newcomer.is_served().await);
+        deaf.push(newcomer);
+    }
+    // Those who gave way have a moment to read why.
+    in_time(async {
+        while call(&link, Status {}).await.unwrap().clients > Limits::OURS.connections {}
+    })
+    .await;
+}
+
 /// More than a node has places for those who say nothing.
 const SILENT: usize = 400;
 
