@@ -57,7 +57,12 @@ const ORDER: &[&[&str]] = &[
     &["shell::client"],
     &["shell::ui"],
     &["shell::cli::args"],
-    &["shell::cli::input", "shell::cli::message_format", "shell::cli::output"],
+    &[
+        "shell::cli::input",
+        "shell::cli::log_file",
+        "shell::cli::message_format",
+        "shell::cli::output",
+    ],
     &["shell::cli::connect", "shell::cli::line_queue"],
     &["shell::cli::commands"],
     &["main"],

@@ -443,12 +443,13 @@ pub enum CliCommand {
         /// Only messages from this contact. Can be repeated.
         #[arg(long, value_name = "CONTACT")]
         from: Vec<String>,
-        /// Exit after this many messages.
+        /// Exit after this many messages, once their acknowledgements have left.
         #[arg(
             long, value_name = "N", allow_negative_numbers = true, value_parser = parse_count
         )]
         count: Option<u64>,
-        /// Exit after this time, such as 90s or 5m.
+        /// Exit after this time, such as 90s or 5m; with exit code 6 if fewer messages came than --count
+        /// says.
         #[arg(long, value_name = "TIME")]
         timeout: Option<DurationArg>,
         /// Also print the states of your own messages, such as delivered.

@@ -1,6 +1,10 @@
 //! The node of a command: the one that runs in the home folder, else one of its own.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use crate::engine::env::Millis;
 use crate::engine::envelope::Floor;
@@ -13,6 +17,7 @@ use crate::shell::failure::Failure;
 use crate::shell::net::{LanDiscovery, Multiaddr, NetSettings};
 use crate::shell::os::data_dir;
 use crate::shell::os::passphrase::{self, PassphraseSource, PromptPolicy};
+use crate::shell::os::signals::StopSignals;
 
 /// The home folder these flags name.
 pub(super) fn home(global: &GlobalArgs) -> Result<PathBuf, Failure> {
@@ -148,6 +153,28 @@ pub(super) async fn for_command(
     Client::connect(Connect::AttachOrStart(options), who).await.map(|(client, _)| client)
 }
 
+/// Closes the client of a command that stays until it is ended. A node of its own lets the replies leave
+/// first that contacts wait for, for some seconds at most, and that is said if it takes long. A signal
+/// ends it at once, and changes nothing in what the command did.
+pub(super) async fn close(client: Client, stop: &mut StopSignals) -> Result<(), Failure> {
+    let said = async {
+        sleep(SAID_AFTER).await;
+        output::print_message(
+            "a reply that a contact waits for leaves first, which takes some seconds; Ctrl+C does not \
+             wait for it",
+        );
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        closed = client.close() => closed,
+        _ = stop.received() => {
+            tracing::info!("a signal ended the wait for replies that were to leave");
+            Ok(())
+        }
+        never = said => match never {},
+    }
+}
+
 /// Closes the client of a command that is done; answers what it was answered. Nothing is printed as
 /// done before the node has ended well.
 pub(super) async fn finish<T>(client: Client, done: Result<T, Failure>) -> Result<T, Failure> {
@@ -169,6 +196,10 @@ pub(super) fn what_is_known(
 pub(super) fn when_sent(client: &Client) -> &'static str {
     if client.hello().online { "automatically." } else { "the next time a node runs: undertone" }
 }
+
+/// The time after which it is said what the end of a node waits for. A guess: most replies take no
+/// longer.
+const SAID_AFTER: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {

@@ -1,15 +1,21 @@
 //! Lines of data that are written while the rest of the program goes on.
 
-use tokio::sync::{mpsc, oneshot};
+use std::io;
+use std::time::Duration;
 
-use super::output::{not_written, try_print_line};
-use crate::shell::failure::Failure;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::output::{self, not_written, try_print_line};
+use crate::engine::secret::opaque_debug;
+use crate::shell::failure::{Failure, FailureCode, FailureText};
+use crate::shell::os::exit_code::ExitCode;
 
 /// Lines of data that a thread of its own writes: a reader who pauses holds up nothing but the one
 /// who waits for room here.
 pub(super) struct LineQueue {
     lines: mpsc::Sender<String>,
-    written: oneshot::Receiver<std::io::Result<()>>,
+    written: oneshot::Receiver<io::Result<()>>,
 }
 
 /// No line is written any more.
@@ -21,7 +27,12 @@ impl LineQueue {
     ///
     /// # Errors
     /// When the system has no thread for it.
-    pub(super) fn start() -> std::io::Result<Self> {
+    pub(super) fn start() -> io::Result<Self> {
+        Self::start_telling(|_| {})
+    }
+
+    /// The same; `lost` is told at once that a line could not be written.
+    fn start_telling(lost: impl FnOnce(&io::Error) + Send + 'static) -> io::Result<Self> {
         let (lines, mut waiting) = mpsc::channel::<String>(LINES_WAITING);
         let (done, written) = oneshot::channel();
         // Not one of the runtime, whose end would wait for it: a write to a pipe that nobody reads
@@ -30,6 +41,7 @@ impl LineQueue {
             let written = loop {
                 let Some(line) = waiting.blocking_recv() else { break Ok(()) };
                 if let Err(error) = try_print_line(&line) {
+                    lost(&error);
                     break Err(error);
                 }
             };
@@ -73,5 +85,76 @@ impl LineQueue {
     }
 }
 
+/// The lines that wait are left unwritten: whoever is to read them has paused.
+pub(super) fn abandoned() -> Failure {
+    output::abandon();
+    let text = FailureText {
+        what: "the last lines were not written",
+        why: "whoever reads standard output has paused, and takes nothing",
+        safe: "what the command did is done and saved; only these lines are lost",
+        next: "see what is there: undertone history NAME",
+    };
+    Failure::new(FailureCode::Output, text)
+}
+
+/// Lines of data of a node that serves others, too: it goes on when they cannot be written, or when
+/// nobody takes them.
+pub(super) struct NodeLines(LineQueue);
+
+opaque_debug!(struct NodeLines(_));
+
+impl NodeLines {
+    /// Starts the thread that writes them. That they cannot be written is said once.
+    ///
+    /// # Errors
+    /// When the system has no thread for it.
+    pub(super) fn start() -> io::Result<Self> {
+        let lost = |error: &io::Error| {
+            let failure = not_written(error);
+            if failure.exit() == ExitCode::Output {
+                output::print_message(&format!("{}; the node goes on", failure.why));
+            }
+        };
+        LineQueue::start_telling(lost).map(Self)
+    }
+
+    /// Adds a line, once there is room for it.
+    pub(super) async fn print(&self, text: &str) {
+        if self.0.push(text.to_owned()).await == Err(ReaderGone) {
+            tracing::debug!("a line was not written");
+        }
+    }
+
+    /// The end of the lines; those that wait have a moment.
+    ///
+    /// # Errors
+    /// When one of them was not written.
+    pub(super) async fn finish(self) -> Result<(), Failure> {
+        timeout(LAST_LINES, self.0.finish()).await.unwrap_or_else(|_| Err(abandoned()))
+    }
+}
+
 /// Lines that wait to be written. A guess: a burst between two looks of a quick reader.
 const LINES_WAITING: usize = 256;
+
+/// The time for the lines that wait once it is to end. A guess: who reads takes them at once.
+pub(super) const LAST_LINES: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_nobody_takes_are_no_success_and_no_fault_of_the_home_folder() {
+        let failure = abandoned();
+        assert_eq!((failure.code(), failure.exit()), (Some(FailureCode::Output), ExitCode::Output));
+        let told = failure.with_home(std::path::Path::new("/home/ann")).render();
+        assert!(!told.contains("/home/ann"), "{told}");
+    }
+
+    #[test]
+    fn lines_of_a_node_show_nothing_of_themselves() {
+        let (queue, _lines) = LineQueue::of_test();
+        assert_eq!(format!("{:?}", NodeLines(queue)), "NodeLines");
+    }
+}

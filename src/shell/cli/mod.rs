@@ -5,5 +5,6 @@ pub mod commands;
 mod connect;
 mod input;
 mod line_queue;
+mod log_file;
 mod message_format;
 pub mod output;

@@ -4,6 +4,10 @@
 //! that `cat` can show a line whatever it contains.
 
 use std::io::{self, Write as _};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -48,35 +52,55 @@ pub fn not_written(error: &io::Error) -> Failure {
     Failure::new(code, text)
 }
 
-/// Lines of data of a node that serves others, too: it goes on when they cannot be written.
-#[derive(Default)]
-pub struct NodeLines {
-    unwritten: Option<Failure>,
+/// Whether an output is left with a line that nobody takes: whoever is to read has paused. Process-wide,
+/// as the outputs are.
+static ABANDONED: AtomicBool = AtomicBool::new(false);
+
+/// Notes that a thread writes a line that nobody takes. From here on nothing waits for the outputs: the
+/// process could not end.
+pub fn abandon() {
+    ABANDONED.store(true, Ordering::Relaxed);
 }
 
-opaque_debug!(struct NodeLines { unwritten });
-
-impl NodeLines {
-    /// Writes a line of data. That it cannot be written is said once.
-    pub fn print(&mut self, text: &str) {
-        let Err(failure) = print_line(text) else { return };
-        if self.unwritten.is_none() && failure.exit() == ExitCode::Output {
-            print_message(&format!("{}; the node goes on", failure.why));
-        }
-        self.unwritten.get_or_insert(failure);
-    }
-
-    /// The end of the lines.
-    ///
-    /// # Errors
-    /// When one of them was not written.
-    pub fn finish(self) -> Result<(), Failure> {
-        self.unwritten.map_or(Ok(()), Err)
-    }
+/// A message to a person, and where it is said that it was written.
+struct WaitingMessage {
+    text: String,
+    written: SyncSender<()>,
 }
 
-/// Writes a message to a person.
+/// Writes a message to a person. A thread does it, for which a moment is waited: so messages come in
+/// order with whatever else is written, and a reader who pauses holds up neither a node nor the signal
+/// that ends it.
 pub fn print_message(text: &str) {
+    let Some(messages) = messages() else { return write_message(text) };
+    let (written, heard) = sync_channel(1);
+    let waiting = WaitingMessage { text: text.to_owned(), written };
+    // Where so many wait, nobody reads.
+    if messages.try_send(waiting).is_err() || heard.recv_timeout(MESSAGE_WITHIN).is_err() {
+        abandon();
+        tracing::debug!("standard error was not written in time");
+    }
+}
+
+/// The thread that writes messages; none where the system has none to give.
+fn messages() -> Option<&'static SyncSender<WaitingMessage>> {
+    static MESSAGES: OnceLock<Option<SyncSender<WaitingMessage>>> = OnceLock::new();
+    let start = || {
+        let (messages, waiting) = sync_channel::<WaitingMessage>(MESSAGES_WAITING);
+        let write = move || {
+            while let Ok(WaitingMessage { text, written }) = waiting.recv() {
+                write_message(&text);
+                // Whoever waited may have gone on.
+                written.send(()).ok();
+            }
+        };
+        let thread = std::thread::Builder::new().name("messages".to_owned()).spawn(write);
+        thread.is_ok().then_some(messages)
+    };
+    MESSAGES.get_or_init(start).as_ref()
+}
+
+fn write_message(text: &str) {
     let mut out = io::stderr().lock();
     if writeln!(out, "{text}").is_err() {
         tracing::debug!("nobody reads standard error");
@@ -189,20 +213,28 @@ impl CommandOutput {
 }
 
 /// Writes the error of a command: as JSON on standard output, or as text on standard error. A closed pipe is
-/// left without a word, as by other programs: whoever closed it knows.
+/// left without a word, as by other programs: whoever closed it knows. One that is not read is waited for, unless
+/// that was in vain before.
 pub fn print_failure(failure: &Failure, format: OutputFormat) {
     if failure.exit() == ExitCode::OutputClosed {
         return;
     }
+    let is_abandoned = ABANDONED.load(Ordering::Relaxed);
     let told = match format {
         // On standard output, where a program reads the result of a success too.
-        OutputFormat::Json if failure.exit() != ExitCode::Output => {
+        OutputFormat::Json if failure.exit() != ExitCode::Output && !is_abandoned => {
             print_line(&to_ascii(&failure_json(failure))).is_ok()
         }
         OutputFormat::Json | OutputFormat::Text => false,
     };
-    if !told {
-        print_message(failure.render().trim_end());
+    if told {
+        return;
+    }
+    let rendered = failure.render();
+    if is_abandoned {
+        print_message(rendered.trim_end());
+    } else {
+        write_message(rendered.trim_end());
     }
 }
 
@@ -220,6 +252,13 @@ fn failure_json(failure: &Failure) -> Value {
         },
     })
 }
+
+/// The time in which a message is written, or its reader has paused. A guess: whoever reads takes it at
+/// once.
+const MESSAGE_WITHIN: Duration = Duration::from_millis(500);
+
+/// Messages that wait for a reader who has paused. A guess: more are said by no command in a minute.
+const MESSAGES_WAITING: usize = 64;
 
 /// The format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,7 +303,6 @@ mod tests {
         assert!(!told.contains("/home/ann"), "{told}");
         let closed = not_written(&io::ErrorKind::BrokenPipe.into());
         assert_eq!((closed.code(), closed.exit() as u8), (Some(FailureCode::OutputClosed), 141));
-        assert_eq!(format!("{:?}", NodeLines::default()), "NodeLines");
     }
 
     #[test]

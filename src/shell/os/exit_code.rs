@@ -76,7 +76,9 @@ impl ExitCode {
             }
             Self::Locked => "wrong passphrase, or none given",
             Self::NoPeers => "no peer could be reached; the message is queued, not lost",
-            Self::TimeOver => "timeout before the state that was asked for; it may still come",
+            Self::TimeOver => {
+                "timeout before the state, or the messages, that were asked for; they may still come"
+            }
             Self::Refused => {
                 "refused: blocked, sending paused, name in use, text too long, file exists"
             }

@@ -52,11 +52,12 @@ pub(super) async fn export(
         return Err(not_exported(file, &io::ErrorKind::AlreadyExists.into()));
     }
     let client = connect::for_command(global, CreateStore::No).await?;
-    let written = write_to(&client, global.identity.as_deref(), file, contact).await;
+    let mut ahead = ReadAhead::new(io::stdout(), AHEAD);
+    let written = write_to(&client, global.identity.as_deref(), (file, &mut ahead), contact).await;
     let (messages, conversations) = connect::finish(client, written).await?;
     // Standard output has messages on it and nothing else.
     if standard {
-        return Ok(());
+        return ahead.finish().map_err(|error| not_exported(file, &error));
     }
     let words = format!("exported {messages} messages of {conversations} chats");
     let data = json!({ "messages": messages, "conversations": conversations });
@@ -67,11 +68,12 @@ pub(super) async fn export(
     Ok(())
 }
 
-/// Writes the chats to the file; returns how many messages and how many chats those were.
+/// Writes the chats to the file, or into what is read ahead for standard output; returns how many
+/// messages and how many chats those were.
 async fn write_to(
     client: &Client,
     identity: Option<&str>,
-    file: &Path,
+    (file, ahead): (&Path, &mut dyn Write),
     contact: Option<&str>,
 ) -> Result<(u64, usize), Failure> {
     let contacts = match contact {
@@ -86,12 +88,9 @@ async fn write_to(
         }
     };
     let count = if file.as_os_str() == "-" {
-        let mut output = BufWriter::new(io::stdout());
         // What was printed stays printed, so a signal may end the process at once.
         let never = StopFlag::default();
-        let written = write(client, &contacts, &mut output, (file, &never)).await?;
-        output.flush().map_err(|error| not_exported(file, &error))?;
-        written
+        write(client, &contacts, ahead, (file, &never)).await?
     } else {
         let stop = StopFlag::listen()?;
         let written =
@@ -99,6 +98,47 @@ async fn write_to(
         to_new_file(file, written).await?
     };
     Ok((count, contacts.len()))
+}
+
+/// What was read of a home and not written yet: so the home is free again before a reader who pauses
+/// has taken it. Beyond its room it is written at once.
+struct ReadAhead<W> {
+    output: W,
+    waiting: Vec<u8>,
+    room: usize,
+}
+
+impl<W: Write> ReadAhead<W> {
+    const fn new(output: W, room: usize) -> Self {
+        Self { output, waiting: Vec::new(), room }
+    }
+
+    /// Writes all that waits.
+    fn finish(mut self) -> io::Result<()> {
+        self.write_waiting()?;
+        self.output.flush()
+    }
+
+    fn write_waiting(&mut self) -> io::Result<()> {
+        self.output.write_all(&self.waiting)?;
+        self.waiting.clear();
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for ReadAhead<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.waiting.len().saturating_add(bytes.len()) > self.room {
+            self.write_waiting()?;
+        }
+        self.waiting.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    /// What waits does so until the end.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// `undertone import ..`: into one conversation, all lines or none.
@@ -399,6 +439,10 @@ fn not_read(file: &Path, error: &io::Error) -> Failure {
 /// person has to find it.
 const UNFINISHED: &str = "unfinished-undertone-export-";
 
+/// Bytes of an export to standard output that are read ahead of whoever reads that: some 250,000 short
+/// messages, as many as an import may bring. A guess.
+const AHEAD: usize = 64 << 20;
+
 /// Bytes of lines in one call. A line holds a MiB, and one line of an export 64 KiB of them.
 const BATCH_BYTES: usize = 400 << 10;
 
@@ -434,6 +478,22 @@ mod tests {
             client.call(MessageSend::new(contact.id, text)).await.unwrap();
         }
         (client, contact)
+    }
+
+    #[test]
+    fn what_is_read_ahead_is_written_in_order_at_the_end_or_when_there_is_no_room_for_more() {
+        let mut written = Vec::new();
+        let mut ahead = ReadAhead::new(&mut written, 8);
+        for line in ["one\n", "two\n"] {
+            ahead.write_all(line.as_bytes()).unwrap();
+            ahead.flush().unwrap();
+            assert!(ahead.output.is_empty(), "the home may be let go");
+        }
+        ahead.write_all(b"three\n").unwrap();
+        assert_eq!(ahead.output.as_slice(), b"one\ntwo\n");
+        ahead.write_all(b"longer than the room\n").unwrap();
+        ahead.finish().unwrap();
+        assert_eq!(written, b"one\ntwo\nthree\nlonger than the room\n");
     }
 
     #[tokio::test]

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::time::{Instant, sleep};
@@ -20,8 +19,8 @@ use crate::shell::api::{
 };
 use crate::shell::calendar::{Civil, zone_name};
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkFlags};
-use crate::shell::cli::connect::{online, say_unused, store};
-use crate::shell::cli::line_queue::{LineQueue, ReaderGone};
+use crate::shell::cli::connect::{close, online, say_unused, store};
+use crate::shell::cli::line_queue::{LAST_LINES, LineQueue, ReaderGone, abandoned};
 use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::client::{Client, Connect, CreateStore};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
@@ -64,23 +63,43 @@ pub(super) async fn follow(
     let end = args.timeout.map(|span| Instant::now() + span.0);
     let queue = LineQueue::start()?;
     let mut printer = EventPrinter::new(client.clone(), network, &queue, format, args);
-    let (done, mut patience) = tokio::select! {
+    let (done, patience) = tokio::select! {
         done = printer.run() => (done, None),
         // `listen | head -1` ends the node with its reader.
         () = queue.reader_gone() => (Ok(()), None),
         exit = stop.received() => (Err(stopped(exit)), Some(LAST_LINES)),
-        // A success: listening for so long is what was wanted.
-        () = until(end) => (Ok(()), Some(LAST_LINES)),
+        () = until(end) => (printer.at_time_over(), Some(LAST_LINES)),
     };
     drop(printer);
+    let over = async {
+        match patience {
+            Some(patience) => sleep(patience).await,
+            // There is enough, and it is to be taken in time.
+            None => until(end).await,
+        }
+    };
     let result = tokio::select! {
         written = queue.finish() => done.and(written),
-        exit = stop.received() => Err(stopped(exit)),
-        () = until(end), if patience.is_none() => done,
-        () = sleep(patience.take().unwrap_or_default()), if patience.is_some() => done,
+        exit = stop.received() => {
+            output::abandon();
+            Err(stopped(exit))
+        }
+        () = over => done.and(Err(abandoned())),
     };
-    client.close().await?;
+    // After the last line: the acknowledgement of a message leaves while its reader has it already.
+    close(client, &mut stop).await?;
     result
+}
+
+/// Fewer messages came than were waited for, for this reason.
+fn too_few(code: FailureCode, (came, wanted): (u64, u64), until: &str, next: &str) -> Failure {
+    let text = FailureText {
+        what: "fewer messages came than were waited for",
+        why: &format!("{came} of {wanted} came before {until}"),
+        safe: "those that came are printed and saved, and those that come later are saved",
+        next,
+    };
+    Failure::new(code, text)
 }
 
 fn stopped(exit: ExitCode) -> Failure {
@@ -192,6 +211,21 @@ impl<'a> EventPrinter<'a> {
         }
     }
 
+    /// How many messages came, and how many were waited for; none if no number was said.
+    fn counts(&self) -> Option<(u64, u64)> {
+        let (wanted, left) = self.args.count.zip(self.left)?;
+        Some((wanted.saturating_sub(left), wanted))
+    }
+
+    /// The result when the time is over before there is enough. Without a number, listening for so long
+    /// is what was wanted.
+    fn at_time_over(&self) -> Result<(), Failure> {
+        let next = "wait for longer: --timeout TIME";
+        let too_few =
+            |counts| Err(too_few(FailureCode::TimeOver, counts, "the time was over", next));
+        self.counts().map_or(Ok(()), too_few)
+    }
+
     /// Notes how far each conversation is, so that only what comes now is printed. Refuses the name
     /// of nobody: its messages would be waited for for ever.
     async fn begin(&mut self) -> Result<(), Failure> {
@@ -287,7 +321,12 @@ impl<'a> EventPrinter<'a> {
                 Delivery::Missed { .. } => return Ok(Flow::Continue(())),
                 // Somebody ended the node of this process: `undertone node stop`.
                 Delivery::Ended(why) if is_own && why.code() == Some(FailureCode::NodeStopping) => {
-                    output::print_message("the node was stopped");
+                    let until = "the node was stopped";
+                    if let Some(counts) = self.counts() {
+                        let next = "start it again: undertone listen";
+                        return Err(too_few(FailureCode::NodeStopping, counts, until, next));
+                    }
+                    output::print_message(until);
                     return Ok(Flow::Break(()));
                 }
                 Delivery::Ended(why) if is_own => return Err(*why),
@@ -516,11 +555,10 @@ const REMEMBERED: usize = 8;
 /// events. More of them, and the stream misses them.
 const MAX_AHEAD: usize = 8_192;
 
-/// The time for the lines that wait once it is to end. A guess: who reads takes them at once.
-const LAST_LINES: Duration = Duration::from_millis(500);
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::Value;
     use tokio::sync::mpsc;
     use tokio::time::timeout;
@@ -591,6 +629,23 @@ mod tests {
                 return line["text"].as_str().unwrap().to_owned();
             }
         }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_time_is_a_success_unless_fewer_messages_came_than_were_to_come() {
+        let client = Client::start(NodeOptions::in_memory().offline()).await.unwrap();
+        let (queue, _lines) = LineQueue::of_test();
+        let at_time_over = |count, left| {
+            let args = ListenArgs { count, ..ListenArgs::default() };
+            let flags = NetworkFlags::default();
+            let printer =
+                EventPrinter::new(client.clone(), flags, &queue, OutputFormat::Text, args);
+            EventPrinter { left, ..printer }.at_time_over()
+        };
+        assert_eq!(at_time_over(None, None), Ok(()));
+        let few = at_time_over(Some(3), Some(2)).unwrap_err();
+        assert_eq!((few.code(), few.exit() as u8), (Some(FailureCode::TimeOver), 6));
+        assert_eq!(few.why, "1 of 3 came before the time was over");
     }
 
     #[tokio::test(flavor = "multi_thread")]

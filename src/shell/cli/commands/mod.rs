@@ -26,6 +26,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::args::{Cli, CliCommand, GlobalArgs, NodeAction, PassphraseAction, RelayAction};
 use super::connect;
+use super::log_file::LogFile;
 use super::output::{self, OutputFormat};
 use crate::engine::text::UntrustedText;
 use crate::shell::archive::ArchiveOverflow;
@@ -49,7 +50,13 @@ fn run(cli: Cli) -> u8 {
     let format = if cli.global.json { OutputFormat::Json } else { OutputFormat::Text };
     let home = connect::home(&cli.global).unwrap_or_default();
     let answer = AnswerForm::of(cli.action.as_ref());
-    let done = log_to(&cli.global).and_then(|()| carry_out(cli));
+    let (log, done) = match log_to(&cli.global) {
+        Ok(log) => (log, carry_out(cli)),
+        Err(failure) => (None, Err(failure)),
+    };
+    if let Some(log) = log {
+        log.finish();
+    }
     match done {
         Ok(()) => 0,
         // The sender of the signal knows why it ended, and had no answer to expect.
@@ -205,14 +212,15 @@ fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
 }
 
 /// Logs to a file when one is named, and nowhere else.
-fn log_to(global: &GlobalArgs) -> Result<(), Failure> {
+fn log_to(global: &GlobalArgs) -> Result<Option<LogFile>, Failure> {
     use std::os::unix::fs::OpenOptionsExt as _;
 
-    let Some(path) = &global.log else { return Ok(()) };
+    let Some(path) = &global.log else { return Ok(None) };
     let mut how = std::fs::OpenOptions::new();
     // For the owner alone: the lines name nobody, but their times show when somebody wrote.
     how.create(true).append(true).mode(FILE_MODE);
     let file = open_private(path, &mut how).map_err(|fault| no_log(path, &fault))?;
+    let log = LogFile::start(file)?;
     let most = if global.verbose { LevelFilter::TRACE } else { LevelFilter::INFO };
     // libp2p's own lines name addresses and keys; ours are written not to. What is let through is
     // said here alone: no flag and no variable of the environment adds to it.
@@ -220,12 +228,12 @@ fn log_to(global: &GlobalArgs) -> Result<(), Failure> {
     tracing_subscriber::fmt()
         .with_max_level(most)
         .with_ansi(false)
-        .with_writer(std::sync::Mutex::new(file))
+        .with_writer(std::sync::Mutex::new(log.clone()))
         .finish()
         .with(ours)
         .try_init()
         .unwrap_or_default();
-    Ok(())
+    Ok(Some(log))
 }
 
 fn no_log(path: &Path, fault: &PrivateFault) -> Failure {

@@ -9,8 +9,9 @@ use super::relay;
 use crate::shell::api::calls::NodeStop;
 use crate::shell::api::{ClientInfo, ClientKind, Delivery, EventFilter, EventKind, From, Stay};
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, NetworkFlags};
-use crate::shell::cli::connect::{home, online, store};
-use crate::shell::cli::output::{self, NodeLines, OutputFormat};
+use crate::shell::cli::connect::{close, home, online, store};
+use crate::shell::cli::line_queue::NodeLines;
+use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::client::{Client, Connect, CreateStore};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::exit_code::ExitCode;
@@ -39,16 +40,17 @@ pub(super) async fn run(global: &GlobalArgs, network: &NetworkArgs) -> Result<()
         };
     }
     let mut stop = StopSignals::listen()?;
-    let mut lines = NodeLines::default();
-    let ended = relay::report_network(&client, OutputFormat::Text, &mut stop, &mut lines).await;
-    client.close().await?;
+    let lines = NodeLines::start()?;
+    let ended = relay::report_network(&client, OutputFormat::Text, &mut stop, &lines).await;
+    close(client, &mut stop).await?;
+    let written = lines.finish().await;
     match ended? {
         Some(why) if why.code() == Some(FailureCode::NodeStopping) => {
             output::print_message("the node was stopped");
-            lines.finish()
+            written
         }
         Some(why) => Err(why),
-        None => lines.finish(),
+        None => written,
     }
 }
 

@@ -23,8 +23,9 @@ use crate::shell::archive::{
 };
 use crate::shell::budget::NodeBudget;
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, RoomArg};
-use crate::shell::cli::connect::{home, online};
-use crate::shell::cli::output::{self, NodeLines, OutputFormat};
+use crate::shell::cli::connect::{close, home, online};
+use crate::shell::cli::line_queue::NodeLines;
+use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::client::{Client, Connect, NodeOptions, StoreOptions};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::net::NetLimits;
@@ -224,7 +225,7 @@ impl RelayRoom {
 
     /// Says which room it is, how many envelopes are in it at the start, and how much memory the node
     /// takes at most.
-    fn report(&self, (held, memory): (u64, u64), format: OutputFormat, lines: &mut NodeLines) {
+    async fn report(&self, (held, memory): (u64, u64), format: OutputFormat, lines: &NodeLines) {
         let Self { place, bytes, why, unused, doublings: _ } = self;
         let places = PoolBounds::of_bytes(*bytes).places;
         let words = match place {
@@ -235,7 +236,7 @@ impl RelayRoom {
         };
         match format {
             OutputFormat::Json => {
-                lines.print(&output::to_ascii(&self.json(held, memory)));
+                lines.print(&output::to_ascii(&self.json(held, memory))).await;
             }
             OutputFormat::Text => {
                 output::print_message(&format!(
@@ -376,18 +377,19 @@ pub(super) async fn run(
     let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
     let recovery = client.archive_recovery();
     let held = recovery.as_ref().map_or(0, |recovery| recovery.held);
-    let mut lines = NodeLines::default();
-    room.report((held, memory), format, &mut lines);
+    let lines = NodeLines::start()?;
+    room.report((held, memory), format, &lines).await;
     if let Some(recovery) = recovery {
         let (name, floor) = (network.network.clone(), Floor::new(network.floor));
         let label = ArchiveLabel { network: name, floor, bytes: room.bytes as u64 };
-        report_recovery(&recovery, &label, format, &mut lines);
+        report_recovery(&recovery, &label, format, &lines).await;
     }
-    let ended = report_network(&client, format, &mut stop, &mut lines).await;
+    let ended = report_network(&client, format, &mut stop, &lines).await;
     // Why the node ended goes before what followed from it.
-    client.close().await?;
+    close(client, &mut stop).await?;
+    let written = lines.finish().await;
     match ended? {
-        None => lines.finish(),
+        None => written,
         Some(why) => {
             let safe = "an archive keeps what it stored; nothing else was stored";
             let text = FailureText {
@@ -433,14 +435,16 @@ fn not_without_disk() -> Failure {
 const ARCHIVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Prints the addresses of a node, its figures and its trouble, each when it changes, until a signal
-/// comes or the node ends, which is why then.
+/// comes or the node ends, which is why then. Lines that nobody takes hold up nothing but the next ones.
 pub(super) async fn report_network(
     client: &Client,
     format: OutputFormat,
     stop: &mut StopSignals,
-    lines: &mut NodeLines,
+    lines: &NodeLines,
 ) -> Result<Option<Failure>, Failure> {
-    let mut events = client.events(EventFilter::of(&[EventKind::Network]), From::Now).await?;
+    let network = EventFilter::of(&[EventKind::Network]);
+    let mut ends = client.events(network.clone(), From::Now).await?;
+    let mut events = client.events(network, From::Now).await?;
     let mut reporter = NetworkReporter {
         format,
         lines,
@@ -449,35 +453,49 @@ pub(super) async fn report_network(
         trouble: None,
         names_trouble: None,
     };
-    loop {
-        tokio::select! {
-            delivery = events.next() => match delivery {
+    let reported = async {
+        loop {
+            match events.next().await {
                 Delivery::Event { event, .. } => {
                     if let Event::Network(figures) = *event {
-                        reporter.report(&figures);
+                        reporter.report(&figures).await;
                     }
                 }
                 Delivery::Missed { .. } => {}
-                Delivery::Ended(why) => return Ok(Some(*why)),
-            },
-            _ = stop.received() => break,
+                Delivery::Ended(why) => return *why,
+            }
+        }
+    };
+    let ended = async {
+        loop {
+            if let Delivery::Ended(why) = ends.next().await {
+                return *why;
+            }
+        }
+    };
+    tokio::select! {
+        // The first: what happened before the end is reported, if its lines are taken.
+        biased;
+        why = reported => Ok(Some(why)),
+        why = ended => Ok(Some(why)),
+        _ = stop.received() => {
+            output::print_message("stopping");
+            Ok(None)
         }
     }
-    output::print_message("stopping");
-    Ok(None)
 }
 
 /// Reports what was loaded from an archive that is this from now on.
-fn report_recovery(
+async fn report_recovery(
     taken: &ArchiveRecovery,
     label: &ArchiveLabel,
     format: OutputFormat,
-    lines: &mut NodeLines,
+    lines: &NodeLines,
 ) {
     let ArchiveRecovery { held, expired, refused, damaged, early, salvaged, history, ref was } =
         *taken;
     if format == OutputFormat::Json {
-        return lines.print(&output::to_ascii(&recovery_json(taken)));
+        return lines.print(&output::to_ascii(&recovery_json(taken))).await;
     }
     if let Some(was) = was {
         report_former(was, label);
@@ -542,7 +560,7 @@ fn report_former(was: &ArchiveLabel, label: &ArchiveLabel) {
 /// Reports addresses, figures and trouble, each when it changes.
 struct NetworkReporter<'a> {
     format: OutputFormat,
-    lines: &'a mut NodeLines,
+    lines: &'a NodeLines,
     addresses: Vec<String>,
     /// Neighbours, envelopes and the steps that are asked.
     figures: Option<(usize, usize, StepsStatus)>,
@@ -551,18 +569,17 @@ struct NetworkReporter<'a> {
 }
 
 impl NetworkReporter<'_> {
-    fn report(&mut self, line: &NetworkStatus) {
+    async fn report(&mut self, line: &NetworkStatus) {
         for address in &line.listening {
             if self.addresses.contains(address) {
                 continue;
             }
             self.addresses.push(address.clone());
-            match self.format {
-                OutputFormat::Json => {
-                    self.lines.print(&output::to_ascii(&listening_json(address)));
-                }
-                OutputFormat::Text => self.lines.print(&format!("listening on {address}")),
-            }
+            let told = match self.format {
+                OutputFormat::Json => output::to_ascii(&listening_json(address)),
+                OutputFormat::Text => format!("listening on {address}"),
+            };
+            self.lines.print(&told).await;
         }
         let figures = (line.peers, line.pool_items, line.steps);
         // Programs get every change, people only those in the number of peers and in what is asked.
@@ -579,17 +596,17 @@ impl NetworkReporter<'_> {
         }
         if !same || (!same_names && self.format == OutputFormat::Json) {
             self.figures = Some(figures);
-            self.report_figures(line);
+            self.report_figures(line).await;
         }
         if let Some(archive) = &line.archive {
-            self.report_trouble(archive);
+            self.report_trouble(archive).await;
         }
     }
 
-    fn report_figures(&mut self, line: &NetworkStatus) {
+    async fn report_figures(&self, line: &NetworkStatus) {
         let (peers, items) = (line.peers, line.pool_items);
         if self.format == OutputFormat::Json {
-            return self.lines.print(&output::to_ascii(&figures_json(line)));
+            return self.lines.print(&output::to_ascii(&figures_json(line))).await;
         }
         let disk = line.archive.as_ref().map(|on| format!(", {} KiB on disk", on.bytes >> 10));
         output::print_message(&format!(
@@ -602,14 +619,14 @@ impl NetworkReporter<'_> {
     }
 
     /// Reports once that the archive stores nothing, and once that it does again.
-    fn report_trouble(&mut self, archive: &ArchiveStatus) {
+    async fn report_trouble(&mut self, archive: &ArchiveStatus) {
         let ArchiveStatus { bytes: _, missed, trouble } = archive;
         if self.trouble == *trouble {
             return;
         }
         self.trouble.clone_from(trouble);
         if self.format == OutputFormat::Json {
-            return self.lines.print(&output::to_ascii(&trouble_json(archive)));
+            return self.lines.print(&output::to_ascii(&trouble_json(archive))).await;
         }
         output::print_message(&match trouble {
             Some(why) => not_kept(why, *missed).render(),

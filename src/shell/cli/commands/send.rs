@@ -25,7 +25,7 @@ use crate::shell::api::{
     NetworkStatus, PriceSource, Stay,
 };
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkFlags, WaitFor};
-use crate::shell::cli::connect::{online, say_unused, store};
+use crate::shell::cli::connect::{close, online, say_unused, store};
 use crate::shell::cli::input;
 use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::client::{Client, Connect, CreateStore};
@@ -103,7 +103,7 @@ pub(super) async fn run(
     if !client.is_own_node() && last != hello {
         say_unused(&network, &last);
     }
-    client.close().await?;
+    close(client, &mut stop).await?;
     let SendOutcome { data, words } = sent?;
     match format {
         OutputFormat::Json => output::print_result(&data)?,

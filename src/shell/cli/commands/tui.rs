@@ -3,18 +3,22 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use crate::engine::crypto::invite;
 use crate::engine::session::MAX_TEXT;
 use crate::shell::api::{ClientInfo, ClientKind, Stay};
 use crate::shell::cli::args::{ColorMode, GlobalArgs, NetworkArgs, NetworkFlags};
-use crate::shell::cli::connect::{home, notice_of_unused, online, say_unused, store};
+use crate::shell::cli::connect::{close, home, notice_of_unused, online, say_unused, store};
 use crate::shell::client::{Client, Connect, CreateStore, HomeOptions, StoreOptions};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::clock::{wall, zone};
 use crate::shell::os::passphrase::Passphrase;
+use crate::shell::os::signals::StopSignals;
 use crate::shell::store::Store;
 use crate::shell::ui::{
     self, ColorSupport, Glyphs, InviteCodec, Screen, UiError, UiExit, UiMode, UiOptions,
@@ -31,6 +35,9 @@ pub(super) async fn open(global: &GlobalArgs, network: NetworkFlags) -> Result<(
         }
     };
     let mut screen = screen()?;
+    // Ends with this.
+    let mut watch = JoinSet::new();
+    watch.spawn(end_at_last(StopSignals::listen()?));
     let client = match reached {
         Reached::Before(client) => client,
         Reached::AtUnlock(home) => {
@@ -49,9 +56,19 @@ pub(super) async fn open(global: &GlobalArgs, network: NetworkFlags) -> Result<(
         if client.is_own_node() { None } else { notice_of_unused(&network, &client.hello()) };
     let shown = ui::run(&mut screen, &client, options(global, UiMode::Normal), notice).await;
     drop(screen);
+    let mut stop = StopSignals::listen()?;
     // The error of the node first: that of the interface only follows from it.
-    client.close().await?;
+    close(client, &mut stop).await?;
     left(shown.map_err(ui_failed)?)
+}
+
+/// Ends the process some seconds after a signal on which it has not ended: a terminal that takes nothing
+/// (Ctrl+S) holds up whoever draws on it, and no node. What was accepted is saved, as when it is killed.
+async fn end_at_last(mut stop: StopSignals) {
+    let exit = stop.received().await;
+    sleep(ENDS_WITHIN).await;
+    tracing::warn!("the terminal took nothing, and the interface ended all the same");
+    std::process::exit(i32::from(exit as u8));
 }
 
 /// The way to the node of the interface.
@@ -206,3 +223,7 @@ fn options(global: &GlobalArgs, mode: UiMode) -> UiOptions {
         },
     }
 }
+
+/// The time in which the interface and its node end. A guess: longer than the last calls and replies
+/// of the node take together.
+const ENDS_WITHIN: Duration = Duration::from_secs(20);
