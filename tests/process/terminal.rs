@@ -341,6 +341,40 @@ fn a_first_run_makes_a_passphrase_and_an_identity_and_the_second_asks_for_it() {
 }
 
 #[test]
+fn an_interface_whose_terminal_takes_nothing_is_ended_by_a_signal_and_its_node_serves_until_then() {
+    let (home, network) = (Home::new(), Network::new());
+    home.identity("ann");
+    let size = PtySize { rows: SIZE.0, cols: SIZE.1, pixel_width: 0, pixel_height: 0 };
+    let pair = native_pty_system().openpty(size).expect("a terminal");
+    let mut command = CommandBuilder::new(PROGRAM);
+    command.args(network.flags());
+    command.arg("--home");
+    command.arg(home.path("home"));
+    command.arg("--passphrase-file");
+    command.arg(home.path("passphrase"));
+    command.cwd(home.folder());
+    command.env("TERM", "xterm-256color");
+    let mut child = pair.slave.spawn_command(command).expect("a process");
+    let pid = child.process_id().expect("its number");
+    let mut keys = pair.master.take_writer().expect("its keyboard");
+    while home.ask(&["status"])["running"] != true {}
+    // More pictures than a terminal holds that nobody looks at: each is drawn before the next key.
+    for _ in 0..40 {
+        keys.write_all(b"\x0c").expect("a key pressed");
+        assert_eq!(home.ask(&["status"])["running"], true);
+    }
+    signal("TERM", pid);
+    let (sender, ended) = channel();
+    thread::spawn(move || sender.send(child.wait()));
+    let Ok(status) = ended.recv_timeout(PATIENCE) else {
+        signal("KILL", pid);
+        panic!("SIGTERM did not end it");
+    };
+    assert_eq!(status.expect("its end").exit_code(), 143);
+    drop(pair);
+}
+
+#[test]
 fn a_passphrase_is_changed_where_the_old_one_is_right_and_the_new_one_is_typed_twice_alike() {
     const NEW: &str = "blue-heron";
     let home = Home::new();
