@@ -260,6 +260,9 @@ fn documented() -> &'static BTreeSet<&'static str> {
     })
 }
 
+/// Runs a command that hears SIGHUP, also where the tests themselves are run by `nohup`.
+pub(crate) const HEARS_HANG_UP: [&str; 2] = ["env", "--default-signal=HUP"];
+
 /// Runs a command to its end with this on its standard input.
 pub(crate) fn finish(mut command: Command, input: &str) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

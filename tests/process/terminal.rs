@@ -8,11 +8,15 @@ use std::time::Duration;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
 
 use crate::support::{
-    Home, Network, PASSPHRASE, PATIENCE, PROGRAM, deadline, finish, left, moment_after, signal,
+    HEARS_HANG_UP, Home, Network, PASSPHRASE, PATIENCE, PROGRAM, deadline, finish, left,
+    moment_after, signal,
 };
 
 /// Rows and columns of the terminal.
 const SIZE: (u16, u16) = (30, 100);
+
+/// The pause between two looks at a file.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Pieces of output that may wait to be looked at.
 const PIECES: usize = 4_096;
@@ -34,14 +38,21 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     pub(crate) fn open(home: &Home, args: &[&str]) -> Self {
+        Self::open_by(&[], home, args)
+    }
+
+    /// The same, with the program run by this command.
+    fn open_by(world: &[&str], home: &Home, args: &[&str]) -> Self {
         let size = PtySize { rows: SIZE.0, cols: SIZE.1, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a terminal");
         let modes = format!("{:?}", pair.master.get_termios());
-        let mut command = CommandBuilder::new(PROGRAM);
-        command.args(args);
+        let words = [world, &[PROGRAM], args].concat();
+        let mut command = CommandBuilder::new(words[0]);
+        command.args(&words[1..]);
         command.arg("--home");
         command.arg(home.path("home"));
         command.cwd(home.folder());
+        // Before the command that runs the program, which may say something else.
         command.env("TERM", "xterm-256color");
         command.env("TZ", "UTC");
         for variable in ["NO_COLOR", "UNDERTONE_HOME", "UNDERTONE_PASSPHRASE_FILE"] {
@@ -297,13 +308,61 @@ fn going_on_typing_removes_nobody_and_answers_no_question() {
 fn a_signal_ends_the_interface_and_leaves_the_terminal_as_it_was() {
     for (name, expected) in [("TERM", 143), ("INT", 130), ("HUP", 143)] {
         let home = Home::new();
-        let mut terminal = Terminal::open(&home, &["demo"]);
+        let mut terminal = Terminal::open_by(&HEARS_HANG_UP, &home, &["demo"]);
         terminal.see("session ready");
         signal(name, terminal.pid);
         let (code, left) = terminal.end();
         assert_eq!(code, expected, "SIG{name}");
         left.is_as_before();
     }
+}
+
+#[test]
+fn a_terminal_that_goes_away_without_a_signal_ends_the_interface() {
+    let home = Home::new();
+    let code = home.path("code");
+    // The leader of the terminal's session ignores the signal for its end, and nobody passes it on.
+    let inner = format!("trap '' HUP; '{PROGRAM}' demo; echo $? > '{}'", code.display());
+    // The words after it name a home, which a demonstration has none of.
+    let world = ["sh", "-c", "exec script -qfc \"$0\" /dev/null", &inner];
+    let mut terminal = Terminal::open_by(&world, &home, &[]);
+    terminal.see("session ready");
+    // It has the other end of the terminal.
+    signal("KILL", terminal.pid);
+    let until = deadline();
+    let (_keep, never) = channel::<()>();
+    loop {
+        match std::fs::read_to_string(&code).unwrap_or_default().trim() {
+            "" => assert!(!left(until).is_zero(), "it goes on without its terminal"),
+            code => return assert_eq!(code, "143"),
+        }
+        assert_eq!(never.recv_timeout(LOOK_AGAIN), Err(RecvTimeoutError::Timeout));
+    }
+}
+
+#[test]
+fn a_terminal_without_a_size_is_waited_for_and_then_told_with_what_to_do() {
+    let home = Home::new();
+    let sized = |script: &str| format!("stty rows 0 cols 0; {script} exec \"$@\"");
+    let never = sized("");
+    let terminal = Terminal::open_by(&["sh", "-c", &never, "sh"], &home, &["demo"]);
+    let (code, left) = terminal.end();
+    assert_eq!(code, 1);
+    assert!(left.contents.contains("stty rows 24 cols 80"), "{}", left.contents);
+    assert!(!left.alternate && !left.modes_changed);
+    // A container gives it a moment after the start.
+    let late = sized("(sleep 0.5; stty rows 30 cols 100 < /dev/tty) &");
+    let mut terminal = Terminal::open_by(&["sh", "-c", &late, "sh"], &home, &["demo"]);
+    terminal.see("session ready");
+}
+
+#[test]
+fn a_terminal_that_cannot_move_its_cursor_is_not_drawn_on() {
+    let terminal = Terminal::open_by(&["env", "TERM=dumb"], &Home::new(), &["demo"]);
+    let (code, left) = terminal.end();
+    assert_eq!(code, 1);
+    assert!(left.contents.contains("TERM is dumb"), "{}", left.contents);
+    assert!(!left.sent("\u{1b}"), "{}", left.contents);
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Home, Network, PROGRAM, Running, deadline, finish, left, parse};
+use crate::support::{
+    HEARS_HANG_UP, Home, Network, PROGRAM, Running, deadline, finish, left, parse,
+};
 
 /// Nobody listens at the port of "tcpmux".
 const NOBODY: &str = "/ip4/127.0.0.1/tcp/1";
@@ -338,7 +340,7 @@ fn a_message_that_was_stored_is_said_to_be_however_short_the_wait_is() {
 #[test]
 fn a_wait_for_a_message_that_a_signal_ends_says_that_the_message_is_stored_and_leaves() {
     let network = Network::new();
-    let home = Home::new();
+    let home = Home::new().run_by(&HEARS_HANG_UP);
     home.identity("ann");
     let other = Home::new().identity("ben").invite;
     home.ask(&["contact", "add", &other, "--name", "ben"]);

@@ -29,7 +29,7 @@ pub use options::{
     ColorSupport, Glyphs, InviteCodec, UiError, UiExit, UiMode, UiOptions, UnlockChoice,
     UnlockMode, UnlockOutcome,
 };
-pub use terminal::Screen;
+pub use terminal::{Screen, terminal_gone};
 pub use unlock::{UnlockModel, UnlockStep};
 pub use view::unlock::view as unlock_view;
 

@@ -4,15 +4,17 @@
 //! a panic, in whichever thread, it is not taken again.
 //! SIGKILL is the one end nobody can answer.
 
-use std::io::{self, Stdout, Write};
+use std::io::{self, IsTerminal as _, Stdout, Write};
 use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::style::Print;
 use crossterm::terminal::{
-    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    enable_raw_mode, size,
 };
 use crossterm::{cursor, execute};
 use ratatui::Frame;
@@ -20,8 +22,12 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use signal_hook::consts::{SIGCONT, SIGSTOP};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::options::UiExit;
+use crate::shell::os::signals::HangUp;
 
 /// Whether the terminal is taken over. Process-wide, like the terminal itself, so that a panic hook
 /// can ask.
@@ -48,8 +54,9 @@ impl Screen {
     ///
     /// # Errors
     ///
-    /// There is no terminal, or it cannot be put into raw mode. It is as it was before.
-    pub fn open() -> io::Result<Self> {
+    /// There is no terminal, it has no size, or it cannot be put into raw mode. It is as it was before.
+    pub async fn open() -> io::Result<Self> {
+        wait_for_size().await?;
         HOOK.call_once(|| {
             let before = panic::take_hook();
             panic::set_hook(Box::new(move |report| {
@@ -58,7 +65,7 @@ impl Screen {
             }));
         });
         // Signals are answered before there is anything to restore.
-        let signals = TerminalSignals::new()?;
+        let signals = TerminalSignals::new(is_there)?;
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         let mut screen = Self { terminal, signals };
         screen.take_over()?;
@@ -166,11 +173,14 @@ fn give_back() {
 #[derive(Debug)]
 pub(super) struct TerminalSignals {
     terminate: Signal,
-    hang_up: Signal,
+    hang_up: HangUp,
     interrupt: Signal,
     quit: Signal,
     stop: Signal,
     resume: Signal,
+    /// Changes once the terminal is gone, which not every process is sent a signal for.
+    gone: watch::Receiver<()>,
+    _watch: JoinSet<()>,
 }
 
 /// The action that a signal asks for.
@@ -182,10 +192,15 @@ pub(super) enum UiSignal {
 }
 
 impl TerminalSignals {
-    fn new() -> io::Result<Self> {
+    fn new(is_there: fn() -> bool) -> io::Result<Self> {
+        let (sender, gone) = watch::channel(());
+        let mut watch = JoinSet::new();
+        watch.spawn(watch_terminal(is_there, sender));
         Ok(Self {
+            gone,
+            _watch: watch,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
+            hang_up: HangUp::listen()?,
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
             stop: signal(SignalKind::from_raw(signal_hook::consts::SIGTSTP))?,
@@ -197,11 +212,73 @@ impl TerminalSignals {
     pub(super) async fn next(&mut self) -> UiSignal {
         tokio::select! {
             _ = self.terminate.recv() => UiSignal::End(UiExit::Terminated),
-            _ = self.hang_up.recv() => UiSignal::End(UiExit::Terminated),
+            () = self.hang_up.received() => UiSignal::End(UiExit::Terminated),
+            // The watch ends with what it said, and has nothing more to say.
+            Ok(()) = self.gone.changed() => UiSignal::End(UiExit::Terminated),
             _ = self.interrupt.recv() => UiSignal::End(UiExit::Interrupted),
             _ = self.quit.recv() => UiSignal::End(UiExit::Interrupted),
             _ = self.stop.recv() => UiSignal::Suspend,
             _ = self.resume.recv() => UiSignal::Continued,
         }
+    }
+}
+
+/// Waits until the terminal has a size. One in a container gets it a moment after the program began, and a
+/// serial line none at all: nothing could be seen there, not even how to leave.
+async fn wait_for_size() -> io::Result<()> {
+    for _ in 0..LOOKS_FOR_SIZE {
+        if !matches!(size()?, (0, _) | (_, 0)) {
+            return Ok(());
+        }
+        sleep(SIZE_AGAIN).await;
+    }
+    Err(io::Error::other(
+        "it says that it has no rows and columns; say how many: stty rows 24 cols 80",
+    ))
+}
+
+/// Looks at the size of a terminal that has none, and the pause between two. A guess: two seconds.
+const LOOKS_FOR_SIZE: u32 = 40;
+const SIZE_AGAIN: Duration = Duration::from_millis(50);
+
+/// Whether standard output is a terminal that is there.
+fn is_there() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Waits until the terminal is gone. The signal for that goes to the leader of a session alone, which may ignore it,
+/// and keys are read by a library that reads a terminal without end once it is gone.
+pub async fn terminal_gone() {
+    until_gone(is_there).await;
+}
+
+async fn until_gone(is_there: fn() -> bool) {
+    while is_there() {
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Says when the terminal is gone.
+async fn watch_terminal(is_there: fn() -> bool, gone: watch::Sender<()>) {
+    until_gone(is_there).await;
+    gone.send_replace(());
+}
+
+/// How often the terminal is looked at. Often enough that nobody notices the processor it takes until then.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_terminal_that_is_gone_is_as_good_as_a_signal() {
+        let mut signals = TerminalSignals::new(|| false).unwrap();
+        let told = timeout(Duration::from_secs(10), signals.next()).await;
+        assert_eq!(told.unwrap(), UiSignal::End(UiExit::Terminated));
+        let mut signals = TerminalSignals::new(|| true).unwrap();
+        assert!(timeout(Duration::ZERO, signals.next()).await.is_err());
     }
 }

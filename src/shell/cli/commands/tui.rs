@@ -17,6 +17,7 @@ use crate::shell::cli::connect::{close, home, notice_of_unused, online, say_unus
 use crate::shell::client::{Client, Connect, CreateStore, HomeOptions, StoreOptions};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::clock::{wall, zone};
+use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::Passphrase;
 use crate::shell::os::signals::StopSignals;
 use crate::shell::store::Store;
@@ -34,10 +35,8 @@ pub(super) async fn open(global: &GlobalArgs, network: NetworkFlags) -> Result<(
             Reached::AtUnlock(UnlockedHome { path: home(global)?, network: network.clone().into() })
         }
     };
-    let mut screen = screen()?;
-    // Ends with this.
-    let mut watch = JoinSet::new();
-    watch.spawn(end_at_last(StopSignals::listen()?));
+    let mut screen = screen().await?;
+    let _watch = watch_end()?;
     let client = match reached {
         Reached::Before(client) => client,
         Reached::AtUnlock(home) => {
@@ -59,16 +58,28 @@ pub(super) async fn open(global: &GlobalArgs, network: NetworkFlags) -> Result<(
     let mut stop = StopSignals::listen()?;
     // The error of the node first: that of the interface only follows from it.
     close(client, &mut stop).await?;
-    left(shown.map_err(ui_failed)?)
+    left(ended(shown)?)
 }
 
-/// Ends the process some seconds after a signal on which it has not ended: a terminal that takes nothing
-/// (Ctrl+S) holds up whoever draws on it, and no node. What was accepted is saved, as when it is killed.
+/// Watches over an end that does not come, until this is dropped.
+fn watch_end() -> Result<JoinSet<()>, Failure> {
+    let mut watch = JoinSet::new();
+    watch.spawn(end_at_last(StopSignals::listen()?));
+    Ok(watch)
+}
+
+/// Ends the process some seconds after a signal, or after the terminal was gone, if it has not ended: a
+/// terminal that takes nothing (Ctrl+S) holds up whoever draws on it, and no node; and one that is gone is
+/// read without end by the library that reads keys. What was accepted is saved, as when it is killed.
 async fn end_at_last(mut stop: StopSignals) {
-    let exit = stop.received().await;
+    let exit = tokio::select! {
+        exit = stop.received() => exit,
+        () = ui::terminal_gone() => ExitCode::Terminated,
+    };
     sleep(ENDS_WITHIN).await;
-    tracing::warn!("the terminal took nothing, and the interface ended all the same");
-    std::process::exit(i32::from(exit as u8));
+    tracing::warn!("the interface did not end by itself, and was ended");
+    // At once: what waits to be printed would wait for the terminal, too.
+    signal_hook::low_level::exit(i32::from(exit as u8));
 }
 
 /// The way to the node of the interface.
@@ -115,10 +126,11 @@ pub(super) async fn show(
     mode: UiMode,
     client: &Client,
 ) -> Result<(), Failure> {
-    let mut screen = screen()?;
-    let ended = ui::run(&mut screen, client, options(global, mode), None).await;
+    let mut screen = screen().await?;
+    let _watch = watch_end()?;
+    let shown = ui::run(&mut screen, client, options(global, mode), None).await;
     drop(screen);
-    left(ended.map_err(ui_failed)?)
+    left(ended(shown)?)
 }
 
 /// A home folder whose passphrase a person types, and the network of its node.
@@ -168,14 +180,17 @@ fn passphrase(text: Zeroizing<String>) -> Result<Passphrase, String> {
     Passphrase::new(text).map_err(|error| error.to_string())
 }
 
-fn screen() -> Result<Screen, Failure> {
+async fn screen() -> Result<Screen, Failure> {
+    let no_terminal = |why| ui_failed(UiError::Terminal(std::io::Error::other(why)));
     // Checked before anything is drawn: the reader of a pipe has no use for cursor movements.
     if !std::io::stdout().is_terminal() {
-        return Err(ui_failed(UiError::Terminal(std::io::Error::other(
-            "standard output is not one",
-        ))));
+        return Err(no_terminal("standard output is not one"));
     }
-    Screen::open().map_err(|error| ui_failed(UiError::Terminal(error)))
+    // Nor has a terminal that cannot move its cursor, such as the shell in an editor.
+    if std::env::var_os("TERM").is_some_and(|kind| kind == "dumb") {
+        return Err(no_terminal("it cannot move its cursor (TERM is dumb)"));
+    }
+    Screen::open().await.map_err(|error| ui_failed(UiError::Terminal(error)))
 }
 
 fn ui_failed(error: UiError) -> Failure {
@@ -183,6 +198,13 @@ fn ui_failed(error: UiError) -> Failure {
     let safe = "everything accepted before is saved";
     let text = FailureText { what: "the interface stopped", why: &error.to_string(), safe, next };
     Failure::new(FailureCode::Interface, text)
+}
+
+/// How the interface ended. What could not be drawn because the terminal is gone is no fault of it.
+fn ended(shown: Result<UiExit, UiError>) -> Result<UiExit, Failure> {
+    shown.or_else(|error| {
+        if std::io::stdout().is_terminal() { Err(ui_failed(error)) } else { Ok(UiExit::Terminated) }
+    })
 }
 
 /// Turns the way in which the interface ended into the result of the process.
