@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use crate::shell::archive;
 use crate::shell::client::GivenOption;
 use crate::shell::failure;
 use crate::shell::net::{Multiaddr, NetworkName};
+use crate::shell::os::data_dir::HOME_VARIABLE;
 use crate::shell::text;
 
 /// An anonymous, serverless, end-to-end-encrypted messenger for the terminal.
@@ -68,6 +70,8 @@ impl Cli {
             .map_err(|error| error.format(&mut Self::command()))?;
         cli.pass_network_on(&command)?;
         cli.global.refuse_two_passphrases()?;
+        cli.global.take_from(|name| std::env::var_os(name))?;
+        cli.global.refuse_tildes()?;
         match cli.without_meaning(&typed) {
             Some(why) => Err(Self::command().error(ErrorKind::ArgumentConflict, why)),
             None => Ok(cli),
@@ -159,22 +163,15 @@ const STORED: &str = "it is about what is stored in the home folder, and that st
 #[derive(Args, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag, there or not")]
 pub struct GlobalArgs {
-    /// Home folder: identities, contacts and messages are stored here [default:
+    /// Home folder: identities, contacts and messages are stored here [env: UNDERTONE_HOME] [default:
     /// ~/.local/share/undertone].
-    #[arg(long, global = true, value_name = "DIR", env = "UNDERTONE_HOME", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "DIR")]
     pub home: Option<PathBuf>,
     /// Store nothing on disk: identities and messages are lost when the process ends.
     #[arg(long, global = true)]
     pub memory: bool,
-    /// Name of the identity to use.
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "NAME",
-        env = "UNDERTONE_IDENTITY",
-        hide_env_values = true
-    )]
+    /// Name of the identity to use [env: UNDERTONE_IDENTITY].
+    #[arg(short, long, global = true, value_name = "NAME")]
     pub identity: Option<String>,
     /// Print results and errors as JSON.
     #[arg(long, global = true)]
@@ -182,14 +179,9 @@ pub struct GlobalArgs {
     /// Never prompt: exit with code 12 where a prompt would be needed.
     #[arg(long, global = true)]
     pub no_input: bool,
-    /// Read the passphrase from this file, which must be your own and which only you may have access to.
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "UNDERTONE_PASSPHRASE_FILE",
-        hide_env_values = true
-    )]
+    /// Read the passphrase from this file, which must be your own and which only you may have access to
+    /// [env: UNDERTONE_PASSPHRASE_FILE].
+    #[arg(long, global = true, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// Read the passphrase from this file descriptor.
     #[arg(long, global = true, value_name = "N", conflicts_with = "passphrase_file")]
@@ -221,6 +213,56 @@ opaque_debug!(struct GlobalArgs {
 });
 
 impl GlobalArgs {
+    /// Takes from the environment what was not typed. Not left to the parser of the command line: whoever
+    /// sets variables for others, as `docker compose` and service managers do, sets them to nothing where
+    /// there is nothing to say, and a variable that is empty is none.
+    fn take_from(
+        &mut self,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<(), clap::Error> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        if self.home.is_none() {
+            self.home = variable(HOME_VARIABLE).map(PathBuf::from);
+        }
+        // What was typed wins, also where it says in another way where the passphrase comes from.
+        let said = self.passphrase_fd.is_some() || self.passphrase_cmd.is_some();
+        if !said && self.passphrase_file.is_none() {
+            self.passphrase_file = variable(FILE_VARIABLE).map(PathBuf::from);
+        }
+        if let (None, Some(name)) = (&self.identity, variable(IDENTITY_VARIABLE)) {
+            let name = name.into_string().map_err(|_| {
+                let message = format!("the variable {IDENTITY_VARIABLE} is not UTF-8 text");
+                Cli::command().error(ErrorKind::InvalidUtf8, message)
+            })?;
+            self.identity = Some(name);
+        }
+        Ok(())
+    }
+
+    /// Refuses a path that begins with `~/`: a shell that had read it would have put the folder of the user
+    /// there, so a folder of the name `~` would be made, which somebody removes with `rm -r ~`.
+    fn refuse_tildes(&self) -> Result<(), clap::Error> {
+        let given = [
+            ("--home", HOME_VARIABLE, &self.home),
+            ("--passphrase-file", FILE_VARIABLE, &self.passphrase_file),
+            ("--log", "", &self.log),
+        ];
+        let is_home = |part: Component<'_>| part == Component::Normal(OsStr::new("~"));
+        for (flag, variable, path) in given {
+            let Some(path) = path else { continue };
+            if path.components().next().is_some_and(is_home) {
+                let or = if variable.is_empty() { "" } else { " or " };
+                let message = format!(
+                    "{path:?} in {flag}{or}{variable} begins with ~, which only a shell replaces by your \
+                     folder, at the beginning of a word: write $HOME in its place, or ./~ for a folder of \
+                     that name"
+                );
+                return Err(Cli::command().error(ErrorKind::ValueValidation, message));
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses two sources of the passphrase, of which one would be ignored. The parser compares
     /// only those that stand on the same side of the command's name.
     fn refuse_two_passphrases(&self) -> Result<(), clap::Error> {
@@ -240,14 +282,20 @@ impl GlobalArgs {
     }
 }
 
+/// Names the identity to use in the environment.
+const IDENTITY_VARIABLE: &str = "UNDERTONE_IDENTITY";
+
+/// Names the file of the passphrase in the environment.
+const FILE_VARIABLE: &str = "UNDERTONE_PASSPHRASE_FILE";
+
 /// Settings of a node that joins a network, as far as they were given.
 #[derive(Args, Clone, Default)]
 pub struct NetworkFlags {
     /// Stay connected to this peer, such as /ip4/192.0.2.7/tcp/4141. Can be repeated.
-    #[arg(long = "peer", value_name = "MULTIADDR")]
+    #[arg(long = "peer", value_name = "MULTIADDR", value_parser = parse_address)]
     pub peers: Vec<Multiaddr>,
     /// Accept connections on this address, such as /ip4/0.0.0.0/udp/4141/quic-v1. Can be repeated.
-    #[arg(long = "listen", value_name = "MULTIADDR")]
+    #[arg(long = "listen", value_name = "MULTIADDR", value_parser = parse_address)]
     pub listen: Vec<Multiaddr>,
     /// Find peers on the local network. Everybody on it can see that Undertone runs here.
     #[arg(long)]
@@ -314,6 +362,67 @@ impl NetworkFlags {
         given.into_iter().find_map(|(flag, given)| given.then_some(flag))
     }
 }
+
+/// Reads an address of a node. The error says how what was meant is written.
+fn parse_address(text: &str) -> Result<Multiaddr, AddressError> {
+    match text.parse::<Multiaddr>() {
+        Ok(address) if !address.is_empty() => Ok(address),
+        // Of no parts it is an address too, such as that of a variable that says nothing.
+        Ok(_) | Err(_) => Err(AddressError { meant: meant_address(text) }),
+    }
+}
+
+/// A text is no address of a node.
+#[derive(thiserror::Error)]
+#[error(
+    "expected an address such as /ip4/192.0.2.7/tcp/4141 or /dns/relay.example.org/tcp/4141{}",
+    perhaps(.meant.as_deref())
+)]
+struct AddressError {
+    /// The same as an address, if that can be told.
+    meant: Option<String>,
+}
+
+opaque_debug!(struct AddressError { meant });
+
+fn perhaps(address: Option<&str>) -> String {
+    address.map(|address| format!("; perhaps {address}")).unwrap_or_default()
+}
+
+/// The address that somebody meant who wrote one as other programs take it: a host, with or without a port.
+fn meant_address(text: &str) -> Option<String> {
+    let text = text.trim();
+    let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
+    let (host, port) = if let Some(rest) = after_scheme.strip_prefix('[') {
+        let (host, port) = rest.split_once(']')?;
+        (host, port.strip_prefix(':').unwrap_or(USUAL_PORT))
+    } else if after_scheme.parse::<IpAddr>().is_ok() {
+        (after_scheme, USUAL_PORT)
+    } else if let Some(written) =
+        after_scheme.strip_prefix("/ip4/").or(after_scheme.strip_prefix("/ip6/"))
+    {
+        let (host, rest) = written.split_once('/')?;
+        // A name where numbers are expected: the rest may be right.
+        let address = format!("/dns/{host}/{rest}");
+        return address.parse::<Multiaddr>().is_ok().then_some(address);
+    } else {
+        after_scheme.split_once(':').unwrap_or((after_scheme, USUAL_PORT))
+    };
+    let kind = match host.parse() {
+        Ok(IpAddr::V4(_)) => "ip4",
+        Ok(IpAddr::V6(_)) => "ip6",
+        Err(_) => "dns",
+    };
+    let is_name =
+        host.chars().all(|letter| letter.is_ascii_alphanumeric() || "-.".contains(letter));
+    let address = format!("/{kind}/{host}/tcp/{port}");
+    let is_one =
+        !host.is_empty() && (kind != "dns" || is_name) && address.parse::<Multiaddr>().is_ok();
+    is_one.then_some(address)
+}
+
+/// The port on which a relay listens if nothing else was said.
+const USUAL_PORT: &str = "4141";
 
 /// Settings of a node that joins a network.
 #[derive(Clone)]
@@ -1272,6 +1381,8 @@ fn split(text: &str) -> Option<(u64, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::engine::settings::RELAY_POOL;
     use crate::engine::testing::mutate::{Reading, each_slow_text, each_text};
@@ -1529,6 +1640,78 @@ mod tests {
         assert_eq!(NetworkArgs::from(network).max_work, all);
         let refused = Cli::of_words(["undertone", "--max-work", "4", "status"]).unwrap_err();
         assert!(refused.to_string().contains("'--max-work' cannot be used"), "{refused}");
+    }
+
+    #[test]
+    fn a_variable_that_is_empty_is_none_and_what_was_typed_wins() {
+        let taken = |line: &str, variables: &[(&str, &str)]| {
+            let mut global = Cli::of_words(line.split(' ')).unwrap().global;
+            let found = |name: &str| -> Option<OsString> {
+                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+            };
+            global.take_from(found).unwrap();
+            global
+        };
+        let all = [(HOME_VARIABLE, "/h"), (IDENTITY_VARIABLE, "ann"), (FILE_VARIABLE, "/p")];
+        let none = all.map(|(name, _)| (name, ""));
+        let named = taken("undertone status", &all);
+        assert_eq!(named.home.as_deref(), Some(Path::new("/h")));
+        assert_eq!(named.identity.as_deref(), Some("ann"));
+        assert_eq!(named.passphrase_file.as_deref(), Some(Path::new("/p")));
+        let empty = taken("undertone status", &none);
+        assert_eq!((empty.home, empty.identity, empty.passphrase_file), (None, None, None));
+        let typed = taken("undertone --home /t contact list -i ben --passphrase-file /f", &all);
+        assert_eq!(typed.home.as_deref(), Some(Path::new("/t")));
+        assert_eq!(typed.identity.as_deref(), Some("ben"));
+        assert_eq!(typed.passphrase_file.as_deref(), Some(Path::new("/f")));
+        for other in ["--passphrase-fd 3", "--passphrase-cmd c"] {
+            let global = taken(&format!("undertone status {other}"), &all);
+            assert_eq!(global.passphrase_file, None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_a_shell_should_have_read_is_refused_and_one_of_that_name_is_taken() {
+        for line in [
+            "--home ~/x status",
+            "status --home=~",
+            "status --log ~/l",
+            "--passphrase-file ~/p status",
+        ] {
+            let message = network_of(&format!("undertone {line}")).unwrap_err();
+            assert!(message.contains("only a shell") && message.contains("$HOME"), "{message}");
+        }
+        for line in ["--home ./~/x status", "--home /a/~/x status", "--home ~x status"] {
+            assert!(network_of(&format!("undertone {line}")).is_ok(), "{line}");
+        }
+        let mut global = Cli::of_words(["undertone", "status"]).unwrap().global;
+        global.take_from(|name| (name == HOME_VARIABLE).then(|| "~/x".into())).unwrap();
+        assert!(global.refuse_tildes().unwrap_err().to_string().contains(HOME_VARIABLE));
+    }
+
+    #[test]
+    fn an_address_as_other_programs_take_it_is_refused_with_how_it_is_written_here() {
+        for (written, meant) in [
+            ("192.0.2.7:4142", "/ip4/192.0.2.7/tcp/4142"),
+            ("192.0.2.7", "/ip4/192.0.2.7/tcp/4141"),
+            ("[2001:db8::1]:4142", "/ip6/2001:db8::1/tcp/4142"),
+            ("2001:db8::1", "/ip6/2001:db8::1/tcp/4141"),
+            ("relay.example.org:4142", "/dns/relay.example.org/tcp/4142"),
+            ("relay.example.org", "/dns/relay.example.org/tcp/4141"),
+            ("tcp://relay.example.org:4142/", "/dns/relay.example.org/tcp/4142"),
+            ("/ip4/relay.example.org/tcp/4142", "/dns/relay.example.org/tcp/4142"),
+        ] {
+            let message = network_of(&format!("undertone --peer {written}")).unwrap_err();
+            assert!(message.contains(&format!("perhaps {meant}")), "{message}");
+            assert!(message.contains("such as /ip4/192.0.2.7/tcp/4141"), "{message}");
+        }
+        for nothing in ["relay:port", "a/b", "192.0.2.7:99999", "", "http://", "[::1", "\u{202e}x"]
+        {
+            let message = parse_address(nothing).unwrap_err().to_string();
+            assert!(!message.contains("perhaps"), "{message}");
+        }
+        // What was typed is not told again.
+        assert_eq!(format!("{:?}", parse_address("192.0.2.7").unwrap_err()), "AddressError");
     }
 
     #[test]
