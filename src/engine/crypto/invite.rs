@@ -10,7 +10,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::keys::{PUBLIC_KEY_SIZE, PublicKey};
 
-/// Longest text that is looked at; blanks do not count. The longest invite has 71 characters.
+/// Longest text that is looked at; what is passed over does not count. The longest invite has 71 characters.
 pub const MAX_LENGTH: usize = 256;
 
 /// Writes the invite for a key: `UNDERTONE1` and 61 more capitals and digits.
@@ -21,13 +21,15 @@ pub fn encode(key: &PublicKey) -> String {
     in_capitals(&payload)
 }
 
-/// Reads an invite in capitals or small letters, or a key's 66 hexadecimal digits. Blanks and line
-/// ends are passed over, wherever a screen or a letter put them.
+/// Reads an invite in capitals or small letters, or a key's 66 hexadecimal digits. Whatever is neither
+/// a letter nor a digit is passed over, wherever a screen, a letter or a web page put it: blanks and
+/// line ends, quotation marks, a full stop, the `>` of an answer, characters that nobody sees. What is
+/// left is judged by its checksum, or its length.
 ///
 /// # Errors
 /// The reason, for the person who typed it; see [`InviteError`].
 pub fn decode(text: &str) -> Result<PublicKey, InviteError> {
-    let letters = || text.chars().filter(|letter| !letter.is_whitespace());
+    let letters = || text.chars().filter(|letter| letter.is_alphanumeric());
     // Bounded before anything is copied: pasted text may be anything.
     if letters().take(MAX_LENGTH + 1).count() > MAX_LENGTH {
         return Err(InviteError::NotAnInvite);
@@ -123,6 +125,28 @@ mod tests {
         assert_eq!(decode(&invite.to_lowercase()), Ok(key(1)));
         let (head, tail) = invite.split_at(40);
         assert_eq!(decode(&format!("  {head}\r\n {tail}\n")), Ok(key(1)));
+    }
+
+    #[test]
+    fn what_a_web_page_or_a_letter_puts_into_an_invite_is_passed_over() {
+        let invite = encode(&key(1));
+        let (head, tail) = invite.split_at(40);
+        for (before, between, after) in [
+            ("\u{feff}", "\u{200b}", "\u{200f}"),
+            ("\u{201c}", "\u{ad}", "\u{201d}."),
+            ("> ", "\n> ", "\n"),
+            ("<", "\u{2060}", ">,"),
+            ("**`", "-\r\n", "`**"),
+            ("(", "\u{a0}", ")\u{2026}"),
+        ] {
+            assert_eq!(decode(&format!("{before}{head}{between}{tail}{after}")), Ok(key(1)));
+        }
+        let hex = key(1).hex();
+        assert_eq!(decode(&format!("\"{hex}\".")), Ok(key(1)));
+        // Letters around it are no invite: nobody guesses which of them belong to it.
+        assert_eq!(decode(&format!("invite: {invite}")), Err(InviteError::NotAnInvite));
+        assert_eq!(decode(&format!("{invite} bob")), Err(InviteError::Damaged));
+        assert_eq!(decode(&"\u{200b}".repeat(1 << 16)), Err(InviteError::NotAnInvite));
     }
 
     #[test]
