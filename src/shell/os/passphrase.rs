@@ -8,7 +8,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
 
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use zeroize::Zeroizing;
 
 use crate::engine::secret::opaque_debug;
@@ -16,7 +20,8 @@ use crate::shell::os::data_dir::{NotPrivate, OfAnother, UnsafePermissions, refus
 use crate::shell::os::io_words::io_words;
 use crate::shell::os::user_file::open_to_read;
 
-/// The passphrase of a store: 1 to `MAX_PASSPHRASE_BYTES` (1,024) bytes of UTF-8, used byte for byte.
+/// The passphrase of a store: 1 to `MAX_PASSPHRASE_BYTES` (1,024) bytes of UTF-8. The same letters open
+/// it in whichever way a keyboard or a system writes them; everything else counts as it is.
 #[derive(Clone)]
 pub struct Passphrase(Zeroizing<String>);
 
@@ -42,6 +47,42 @@ impl Passphrase {
         self.0.as_bytes()
     }
 
+    /// What seals: the passphrase without a byte order mark, with its letters composed.
+    pub(in crate::shell) fn spelled(&self) -> Self {
+        Self::composed(self.text())
+    }
+
+    /// What may have sealed when this passphrase was chosen, the most likely first: the same letters as
+    /// one character each, as they are, and as one with marks behind it. Systems differ in what they make of
+    /// an `é`, and earlier versions took what came, with the mark that Windows puts before a text.
+    pub(in crate::shell) fn spellings(&self) -> Vec<Self> {
+        let text = self.text();
+        let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize_iter(text.chars());
+        let all = [
+            self.spelled(),
+            Self(kept(text.len(), text.chars())),
+            Self(kept(text.len() * MAX_GROWTH, decomposed)),
+            self.clone(),
+        ];
+        let mut different: Vec<Self> = Vec::with_capacity(all.len());
+        for one in all {
+            if different.iter().all(|known| known.0 != one.0) {
+                different.push(one);
+            }
+        }
+        different
+    }
+
+    fn composed(text: &str) -> Self {
+        let letters = ComposingNormalizerBorrowed::new_nfc().normalize_iter(text.chars());
+        Self(kept(text.len() * MAX_GROWTH, letters))
+    }
+
+    /// Without the mark that Windows puts before a text, which nobody can type.
+    fn text(&self) -> &str {
+        self.0.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&self.0)
+    }
+
     /// The passphrase in the content of a file, a descriptor or a command's output, without its one
     /// trailing line end.
     fn parse(bytes: &[u8]) -> Result<Self, PassphraseError> {
@@ -52,9 +93,25 @@ impl Passphrase {
             Some(_) => PassphraseError::NotText,
             None => PassphraseError::CutShort,
         })?;
+        if text == BYTE_ORDER_MARK {
+            return Err(PassphraseError::Empty);
+        }
         Self::new(Zeroizing::new(text.to_owned()))
     }
 }
+
+/// Letters in a text that never grows, so that no copy is left behind.
+fn kept(bytes: usize, letters: impl Iterator<Item = char>) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(bytes));
+    text.extend(letters);
+    text
+}
+
+/// Says that a text is in Unicode, before its first letter.
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+/// How many times as many bytes a normal form may have (Unicode Standard Annex 15, table 9).
+const MAX_GROWTH: usize = 3;
 
 impl core::fmt::Debug for Passphrase {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -156,7 +213,7 @@ fn twice(
     // A new passphrase with a slip in it would lock its owner out for good.
     let first = prompt(words)?;
     let second = prompt("Repeat the passphrase: ")?;
-    if first.expose() != second.expose() {
+    if first.spelled().expose() != second.spelled().expose() {
         return Err(PassphraseError::Mismatch);
     }
     Ok(first)
@@ -206,17 +263,76 @@ fn read_from_command(command: &str) -> Result<Passphrase, PassphraseError> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()?;
-    let answer = match child.stdout.take() {
-        Some(output) => read_from(output),
+    let printed = child.stdout.take().map(Printed::read).transpose()?;
+    // Its output is closed when it is too long, so a command that prints more than fits fails by SIGPIPE.
+    // The reason of its failure is then the length.
+    let succeeded = child.wait()?.success();
+    let answer = match printed {
+        Some(printed) => printed.passphrase(),
         None => Err(PassphraseError::Command),
     };
-    // Its output is closed by now, so a command that prints more than fits fails by SIGPIPE. The
-    // reason of its failure is then the length.
-    if !child.wait()?.success() && !matches!(answer, Err(PassphraseError::TooLong)) {
+    if !succeeded && !matches!(answer, Err(PassphraseError::TooLong)) {
         return Err(PassphraseError::Command);
     }
     answer
 }
+
+/// What a command prints, read by a thread: the command may leave an agent behind that keeps the output
+/// open for as long as it lives, as those of password managers do.
+struct Printed {
+    /// At most a byte more than fits.
+    bytes: Arc<Mutex<Zeroizing<Vec<u8>>>>,
+    over: mpsc::Receiver<io::Result<()>>,
+}
+
+impl Printed {
+    fn read(mut output: impl Read + Send + 'static) -> io::Result<Self> {
+        // With all its room from the start the buffer never moves, and so leaves no copy behind.
+        let bytes = Arc::new(Mutex::new(Zeroizing::new(Vec::with_capacity(READ_BYTES + 1))));
+        let (sender, over) = mpsc::sync_channel(1);
+        let read = Arc::clone(&bytes);
+        thread::Builder::new().spawn(move || {
+            let ended = loop {
+                let mut byte = Zeroizing::new([0; 1]);
+                match output.read_exact(byte.as_mut_slice()) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+                let mut read = lock(&read);
+                read.extend_from_slice(byte.as_slice());
+                if read.len() > READ_BYTES {
+                    break Ok(());
+                }
+            };
+            drop(output);
+            if sender.send(ended).is_err() {
+                tracing::debug!("the output of a passphrase command ended late");
+            }
+        })?;
+        Ok(Self { bytes, over })
+    }
+
+    /// The passphrase that was printed by a command that has ended: all it printed is in the pipe.
+    fn passphrase(self) -> Result<Passphrase, PassphraseError> {
+        if let Ok(ended) = self.over.recv_timeout(AFTER_END) {
+            ended?;
+        }
+        let bytes = lock(&self.bytes);
+        if bytes.len() > READ_BYTES {
+            return Err(PassphraseError::TooLong);
+        }
+        Passphrase::parse(&bytes)
+    }
+}
+
+fn lock(bytes: &Mutex<Zeroizing<Vec<u8>>>) -> MutexGuard<'_, Zeroizing<Vec<u8>>> {
+    // Nothing in here panics halfway.
+    bytes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The time in which what a command printed is read after its end. A guess: it lies in a pipe.
+const AFTER_END: Duration = Duration::from_secs(1);
 
 /// The reason that there is no passphrase.
 #[derive(Debug, thiserror::Error)]
@@ -410,6 +526,47 @@ mod tests {
         assert!(matches!(from_command("true"), Err(PassphraseError::Empty)));
         assert!(matches!(from_command("printf '\\377'"), Err(PassphraseError::NotText)));
         assert!(matches!(from_command("printf 'caf\\303'"), Err(PassphraseError::CutShort)));
+    }
+
+    #[test]
+    fn a_command_that_leaves_an_agent_behind_is_not_waited_for_longer_than_its_own_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // An agent that lives, with the output of the command open, until somebody writes to the pipe.
+        let agent = format!("echo 'of a manager'; cat {} & exit", pipe.display());
+        let (sender, read) = mpsc::sync_channel(1);
+        thread::spawn(move || sender.send(from_command(&agent)));
+        let read = read.recv_timeout(Duration::from_secs(60));
+        drop(File::options().write(true).open(&pipe).unwrap());
+        assert_eq!(read.expect("it waits for the agent").unwrap().expose(), b"of a manager");
+    }
+
+    fn spelled(text: &str) -> Vec<String> {
+        let passphrase = Passphrase::new(Zeroizing::new(text.to_owned())).unwrap();
+        let all = passphrase.spellings();
+        all.iter().map(|one| String::from_utf8(one.expose().to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_same_letters_are_one_passphrase_however_they_are_written() {
+        assert_eq!(spelled("a b C"), ["a b C"]);
+        assert_eq!(spelled("caf\u{e9}"), ["caf\u{e9}", "cafe\u{301}"]);
+        assert_eq!(spelled("cafe\u{301}"), ["caf\u{e9}", "cafe\u{301}"]);
+        // Composed in part.
+        let mixed = "\u{e9}e\u{301}";
+        assert_eq!(spelled(mixed), ["\u{e9}\u{e9}", mixed, "e\u{301}e\u{301}"]);
+        assert_eq!(spelled("\u{feff}abc"), ["abc", "\u{feff}abc"]);
+        // Blanks and letters that merely look alike are not taken for each other.
+        assert_eq!(spelled(" \u{fb01} "), [" \u{fb01} "]);
+        let longest = "\u{390}".repeat(MAX_PASSPHRASE_BYTES / 2);
+        assert!(spelled(&longest).iter().any(|one| one.len() > longest.len()));
+    }
+
+    #[test]
+    fn a_file_with_nothing_but_the_mark_of_windows_has_no_passphrase() {
+        let file = file_with(b"\xef\xbb\xbf\r\n", 0o600);
+        assert!(matches!(from_file(file.path()), Err(PassphraseError::Empty)));
     }
 
     #[test]

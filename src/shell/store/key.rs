@@ -66,6 +66,15 @@ pub(in crate::shell) fn seal(
     cost: KeyCost,
     salt: &[u8; SALT_BYTES],
 ) -> Result<Vec<u8>, KeyError> {
+    seal_with(key, &passphrase.spelled(), cost, salt)
+}
+
+fn seal_with(
+    key: &Secret<KEY_BYTES>,
+    passphrase: &Passphrase,
+    cost: KeyCost,
+    salt: &[u8; SALT_BYTES],
+) -> Result<Vec<u8>, KeyError> {
     let head = [
         MAGIC.as_slice(),
         &VERSION.to_le_bytes(),
@@ -91,6 +100,17 @@ pub(in crate::shell) fn open(
     passphrase: &Passphrase,
 ) -> Result<Secret<KEY_BYTES>, KeyError> {
     let file = parse(file)?;
+    // One try, but for letters that can be written in several ways.
+    for spelling in passphrase.spellings() {
+        match open_with(&file, &spelling) {
+            Err(KeyError::WrongPassphrase) => {}
+            opened => return opened,
+        }
+    }
+    Err(KeyError::WrongPassphrase)
+}
+
+fn open_with(file: &KeyFile<'_>, passphrase: &Passphrase) -> Result<Secret<KEY_BYTES>, KeyError> {
     let cipher = cipher(passphrase, file.cost, file.salt)?;
     let mut key = Zeroizing::new(*file.sealed);
     cipher
@@ -265,6 +285,30 @@ mod tests {
         for wrong in ["wrong", "Right", "right ", "r"] {
             assert_eq!(open(&sealed(), &passphrase(wrong)), Err(KeyError::WrongPassphrase));
         }
+    }
+
+    #[test]
+    fn a_key_file_opens_however_the_letters_of_its_passphrase_are_written() {
+        let written = ["caf\u{e9} 1", "cafe\u{301} 1"];
+        for made in written {
+            let file = seal(&key(), &passphrase(made), KeyCost::LEAST, &SALT).unwrap();
+            // Earlier versions took what came.
+            let old = seal_with(&key(), &passphrase(made), KeyCost::LEAST, &SALT).unwrap();
+            for typed in written {
+                assert_eq!(open(&file, &passphrase(typed)), Ok(key()), "{made} {typed}");
+                assert_eq!(open(&old, &passphrase(typed)), Ok(key()), "{made} {typed}");
+            }
+            for wrong in ["cafe 1", "caf\u{e9}1"] {
+                assert_eq!(open(&file, &passphrase(wrong)), Err(KeyError::WrongPassphrase));
+            }
+        }
+        // A file of Windows begins with a mark that nobody can type.
+        let marked = passphrase("\u{feff}right");
+        let file = seal(&key(), &marked, KeyCost::LEAST, &SALT).unwrap();
+        assert_eq!(file, sealed());
+        assert_eq!(open(&file, &marked), Ok(key()));
+        let old = seal_with(&key(), &marked, KeyCost::LEAST, &SALT).unwrap();
+        assert_eq!(open(&old, &marked), Ok(key()));
     }
 
     #[test]
