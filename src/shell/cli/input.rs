@@ -21,9 +21,9 @@ pub(super) fn line(input: impl BufRead, most: u64) -> Result<Vec<u8>, Failure> {
 }
 
 fn read_text(input: impl Read, most: u64) -> Result<String, InputFault> {
-    // If every character were a line end of two bytes, with the last one, and one byte more than the
-    // most: a longer text is refused, and no beginning of it is sent, wherever its lines end.
-    let limit = most.saturating_mul(2).saturating_add(4);
+    // If every character were a line end of two bytes, with the last one, a byte order mark, and one byte
+    // more than the most: a longer text is refused, and no beginning of it is sent, wherever its lines end.
+    let limit = most.saturating_mul(2).saturating_add(7);
     let mut bytes = Vec::new();
     input.take(limit).read_to_end(&mut bytes).map_err(InputFault::Io)?;
     let is_cut = u64::try_from(bytes.len()).is_ok_and(|length| length >= limit);
@@ -39,6 +39,8 @@ fn read_text(input: impl Read, most: u64) -> Result<String, InputFault> {
             });
         }
     };
+    // Editors of Windows put it before a text in UTF-8; it is no part of the text.
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
     let mut text = text.replace("\r\n", "\n");
     // `echo` and editors end a text with a newline that is no part of it.
     if text.ends_with('\n') {
@@ -46,6 +48,9 @@ fn read_text(input: impl Read, most: u64) -> Result<String, InputFault> {
     }
     Ok(text)
 }
+
+/// Says that a text is in Unicode, before its first letter.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The reason that standard input is no text. All that came is refused.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +122,18 @@ mod tests {
     }
 
     #[test]
+    fn the_mark_that_windows_puts_before_a_text_is_no_part_of_it() {
+        let read = |text: &str| read_text(text.as_bytes(), 8).unwrap();
+        assert_eq!(read("\u{feff}hello\r\n"), "hello");
+        assert_eq!(read("\u{feff}"), "");
+        // Anywhere else, and a second one, it is what somebody wrote.
+        assert_eq!(read("\u{feff}\u{feff}a"), "\u{feff}a");
+        assert_eq!(read("a\u{feff}"), "a\u{feff}");
+        assert_eq!(read(&format!("\u{feff}{}", "\r\n".repeat(9))), "\n".repeat(8));
+        assert!(read(&format!("\u{feff}{}", "x".repeat(9))).len() > 8);
+    }
+
+    #[test]
     fn lines_that_end_as_those_of_windows_do_end_as_usual_and_other_bytes_stay() {
         let read = |text: &str| read_text(text.as_bytes(), 8).unwrap();
         assert_eq!(read("one\r\ntwo\r\n"), "one\ntwo");
@@ -137,7 +154,7 @@ mod tests {
         each_case(&[b"hi\n".to_vec(), b"".to_vec(), b"f\xc3\xb6r".to_vec()], |bytes| {
             let read = read_text(bytes, 100);
             // Of a longer one as much as shows that it is longer, with what stands for bad bytes.
-            assert!(read.as_ref().map_or(true, |text| text.len() <= 3 * 204));
+            assert!(read.as_ref().map_or(true, |text| text.len() <= 3 * 207));
             Reading::of(read)
         });
     }

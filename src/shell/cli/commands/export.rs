@@ -364,6 +364,10 @@ fn read(mut input: impl BufRead, file: &Path) -> Result<Vec<ImportLine>, Failure
             return Ok(lines);
         }
         let number = lines.len() + 1;
+        if number == 1 && text.starts_with(BYTE_ORDER_MARK) {
+            // Editors of Windows put it before a text.
+            text.drain(..BYTE_ORDER_MARK.len());
+        }
         if lines.len() >= MAX_LINES {
             let why = format!("it has more than {MAX_LINES} lines");
             return Err(not_imported(&why, "import it in parts"));
@@ -379,6 +383,9 @@ fn read(mut input: impl BufRead, file: &Path) -> Result<Vec<ImportLine>, Failure
         lines.push(line);
     }
 }
+
+/// Says that a text is in Unicode, before its first letter.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Whether the last line of a file, which has no end, is the beginning of one in JSON.
 fn is_cut_short(line: &[u8]) -> bool {
@@ -648,6 +655,8 @@ mod tests {
         let good =
             r#"{"v":1,"id":"0000000000000001","contact":"a","from":"them","time":1,"text":"x"}"#;
         assert_eq!(why(&format!("{good}\r\n{good}\r\n")), "");
+        assert_eq!(why(&format!("\u{feff}{good}\r\n{good}\r\n")), "");
+        assert!(why(&format!("{good}\r\n\u{feff}{good}\r\n")).starts_with("line 2 "));
         for end in [1, 30, good.len() - 1] {
             let told = why(&format!("{good}\n{}", good.get(..end).unwrap()));
             assert_eq!(told, "line 2 is cut short: the file ends in the middle of it");
