@@ -13,9 +13,10 @@ use crate::shell::api::{ClientInfo, ClientKind, Hello, Stay};
 use crate::shell::cli::args::{GlobalArgs, LineArg, NetworkArgs, NetworkFlags, RateArg};
 use crate::shell::cli::output::{self, CommandOutput};
 use crate::shell::client::{Client, Connect, CreateStore, HomeOptions, NodeOptions, StoreOptions};
-use crate::shell::failure::Failure;
+use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::net::{LanDiscovery, Multiaddr, NetSettings};
 use crate::shell::os::data_dir;
+use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::{self, PassphraseSource, PromptPolicy};
 use crate::shell::os::signals::StopSignals;
 
@@ -151,6 +152,38 @@ pub(super) async fn for_command(
     let options = NodeOptions { store: store(global, create)?, ..options };
     let who = ClientInfo::new(ClientKind::Command);
     Client::connect(Connect::AttachOrStart(options), who).await.map(|(client, _)| client)
+}
+
+/// Reaches a node, unless a signal ends it before. The first process of a container is sent only those signals
+/// that it listens for, so it listens from here on; but where a person is asked for a passphrase, a signal ends
+/// the process with the prompt as usual.
+pub(super) async fn reach(
+    global: &GlobalArgs,
+    to: Connect,
+) -> Result<(Client, StopSignals), Failure> {
+    let who = ClientInfo::new(ClientKind::Command);
+    let asks =
+        !global.memory && source(global) == (PassphraseSource::Prompt, PromptPolicy::Allowed);
+    if asks {
+        let (client, _) = Client::connect(to, who).await?;
+        return Ok((client, StopSignals::listen()?));
+    }
+    let mut stop = StopSignals::listen()?;
+    tokio::select! {
+        reached = Client::connect(to, who) => Ok((reached?.0, stop)),
+        exit = stop.received() => Err(stopped(exit)),
+    }
+}
+
+/// A signal ended a command that prints lines.
+pub(super) fn stopped(exit: ExitCode) -> Failure {
+    let text = FailureText {
+        what: "stopped",
+        why: "a signal ended it",
+        safe: "everything accepted is saved",
+        next: "start it again: undertone listen",
+    };
+    Failure::new(FailureCode::of_signal(exit), text)
 }
 
 /// Closes the client of a command that stays until it is ended. A node of its own lets the replies leave

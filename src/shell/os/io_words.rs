@@ -15,6 +15,7 @@ pub fn io_words(error: &io::Error) -> String {
         io::ErrorKind::StorageFull => "the disk is full",
         io::ErrorKind::QuotaExceeded => "your quota on the disk is used up",
         io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only",
+        io::ErrorKind::FileTooLarge => "the file would be larger than this process may write",
         io::ErrorKind::InvalidFilename => "the name is too long, or not allowed",
         io::ErrorKind::BrokenPipe => "nobody reads what is written",
         _ => return without_number(&error.to_string()).to_owned(),

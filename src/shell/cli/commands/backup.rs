@@ -75,7 +75,8 @@ async fn create(
         BackupSealing { head: HEXLOWER.encode(head), key: HEXLOWER.encode(key.expose()) }
     };
     // A running node may have another working directory.
-    let file = std::path::absolute(file)?;
+    let file = std::path::absolute(file)
+        .map_err(|error| Failure::of_backup(BackupError::from(error), file))?;
     if file.to_str().is_none() {
         return Err(bad_path());
     }

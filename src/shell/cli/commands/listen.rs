@@ -14,18 +14,17 @@ use crate::shell::api::calls::{
 use crate::shell::api::directory::no_such_contact;
 use crate::shell::api::words::state_word;
 use crate::shell::api::{
-    ClientInfo, ClientKind, Contact, Delivery, Event, EventFilter, EventKind, From, Hello, Message,
-    MessageChange, NetworkStatus, Stay,
+    Contact, Delivery, Event, EventFilter, EventKind, From, Hello, Message, MessageChange,
+    NetworkStatus, Stay,
 };
 use crate::shell::calendar::{Civil, zone_name};
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkFlags};
-use crate::shell::cli::connect::{close, online, say_unused, store};
+use crate::shell::cli::connect::{self, close, online, say_unused, stopped, store};
 use crate::shell::cli::line_queue::{LAST_LINES, LineQueue, ReaderGone, abandoned};
 use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::client::{Client, Connect, CreateStore};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::clock;
-use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;
 use crate::shell::text::{message_state, network_words};
 
@@ -45,21 +44,19 @@ pub(super) async fn run(
     args: ListenArgs,
 ) -> Result<(), Failure> {
     let options = online(store(global, CreateStore::No)?, &network.clone().into(), Stay::Long);
-    let who = ClientInfo::new(ClientKind::Command);
-    let (client, _) = Client::connect(Connect::AttachOrStart(options), who).await?;
+    let (client, stop) = connect::reach(global, Connect::AttachOrStart(options)).await?;
     let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
-    follow(client, network, format, args).await
+    follow((client, stop), network, format, args).await
 }
 
-/// Prints the events of a client until there is enough, and closes it. `network` is what was said of
-/// its node.
+/// Prints the events of a client until there is enough or it is to stop, and closes it. `network` is what
+/// was said of its node.
 pub(super) async fn follow(
-    client: Client,
+    (client, mut stop): (Client, StopSignals),
     network: NetworkFlags,
     format: OutputFormat,
     args: ListenArgs,
 ) -> Result<(), Failure> {
-    let mut stop = StopSignals::listen()?;
     let end = args.timeout.map(|span| Instant::now() + span.0);
     let queue = LineQueue::start()?;
     let mut printer = EventPrinter::new(client.clone(), network, &queue, format, args);
@@ -100,16 +97,6 @@ fn too_few(code: FailureCode, (came, wanted): (u64, u64), until: &str, next: &st
         next,
     };
     Failure::new(code, text)
-}
-
-fn stopped(exit: ExitCode) -> Failure {
-    let text = FailureText {
-        what: "stopped",
-        why: "a signal ended it",
-        safe: "everything accepted is saved",
-        next: "start it again: undertone listen",
-    };
-    Failure::new(FailureCode::of_signal(exit), text)
 }
 
 async fn until(end: Option<Instant>) {

@@ -17,7 +17,11 @@ mod trust;
 mod tui;
 
 use std::ffi::OsString;
+use std::io;
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
 
 use clap::CommandFactory as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -33,6 +37,7 @@ use crate::shell::archive::ArchiveOverflow;
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::data_dir::{FILE_MODE, NotPrivate};
 use crate::shell::os::exit_code::ExitCode;
+use crate::shell::os::signals;
 use crate::shell::os::user_file::{PrivateFault, open_private};
 
 /// The program: carries out the words of a command line, of which the first is its name; returns
@@ -51,7 +56,10 @@ fn run(cli: Cli) -> u8 {
     let home = connect::home(&cli.global).unwrap_or_default();
     let answer = AnswerForm::of(cli.action.as_ref());
     let (log, done) = match log_to(&cli.global) {
-        Ok(log) => (log, carry_out(cli)),
+        Ok(log) => {
+            let outlived = signals::survive_file_limits().map_err(Failure::from);
+            (log, outlived.and_then(|()| carry_out(cli)))
+        }
         Err(failure) => (None, Err(failure)),
     };
     if let Some(log) = log {
@@ -204,12 +212,57 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
 }
 
 fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    look_for_threads(workers + BESIDES)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let done = runtime.block_on(work);
     // A proof-of-work search notices within milliseconds that it was cancelled.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     done
 }
+
+/// Looks whether the system gives this process so many threads, all at once. The runtime takes that for
+/// granted: where it is not so, it would end with a report that tells a person nothing.
+fn look_for_threads(count: usize) -> io::Result<()> {
+    let before = threads_of_this_process();
+    let mut threads = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (hold, held) = mpsc::sync_channel::<()>(1);
+        let started = thread::Builder::new().spawn(move || held.recv().is_ok());
+        let thread = started.map_err(|_| io::Error::other(NO_THREADS))?;
+        threads.push((hold, thread));
+    }
+    for (hold, thread) in threads {
+        drop(hold);
+        thread.join().map_err(|_| io::Error::other(NO_THREADS))?;
+    }
+    // The system counts a thread for a moment longer than anybody can wait for it, and what wants its place
+    // then would not get it.
+    for _ in 0..LOOKS {
+        if threads_of_this_process() <= before {
+            break;
+        }
+        thread::yield_now();
+    }
+    Ok(())
+}
+
+/// As far as the system tells; none where it does not.
+fn threads_of_this_process() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// How often it is looked whether threads that ended are gone: they are within microseconds, and a look takes
+/// some ten. A guess.
+const LOOKS: u32 = 1_000;
+
+const NO_THREADS: &str =
+    "the system gives this process no more threads: see ulimit -u, or the limit of the container";
+
+/// Threads beside those that work: what a node with a log and a search for work was seen to have, and three for
+/// what may wait. Most commands start a node of their own.
+const BESIDES: usize = 10;
 
 /// Logs to a file when one is named, and nowhere else.
 fn log_to(global: &GlobalArgs) -> Result<Option<LogFile>, Failure> {
@@ -228,6 +281,8 @@ fn log_to(global: &GlobalArgs) -> Result<Option<LogFile>, Failure> {
     tracing_subscriber::fmt()
         .with_max_level(most)
         .with_ansi(false)
+        // A line that cannot be written is lost: to say so would be to draw over the interface.
+        .log_internal_errors(false)
         .with_writer(std::sync::Mutex::new(log.clone()))
         .finish()
         .with(ours)

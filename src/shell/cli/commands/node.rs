@@ -9,37 +9,26 @@ use super::relay;
 use crate::shell::api::calls::NodeStop;
 use crate::shell::api::{ClientInfo, ClientKind, Delivery, EventFilter, EventKind, From, Stay};
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, NetworkFlags};
-use crate::shell::cli::connect::{close, home, online, store};
+use crate::shell::cli::connect::{self, close, home, online, store};
 use crate::shell::cli::line_queue::NodeLines;
 use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::client::{Client, Connect, CreateStore};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::exit_code::ExitCode;
-use crate::shell::os::signals::StopSignals;
 
 /// `undertone node run`
 pub(super) async fn run(global: &GlobalArgs, network: &NetworkArgs) -> Result<(), Failure> {
     let options = online(store(global, CreateStore::No)?, network, Stay::Long);
-    let who = ClientInfo::new(ClientKind::Command);
-    let started = Client::connect(Connect::Start(options), who).await;
-    let (client, _) = started.map_err(|failure| match failure.code() {
-        Some(FailureCode::InUse) => in_use(),
-        _ => failure,
-    })?;
+    let (client, mut stop) = match connect::reach(global, Connect::Start(options)).await {
+        Ok(reached) => reached,
+        Err(failure) if failure.code() == Some(FailureCode::InUse) => return Err(in_use()),
+        Err(failure) => return without_signal(Err(failure)),
+    };
     if global.json {
         let (flags, args) = (NetworkFlags::default(), ListenArgs::default());
-        let ended = listen::follow(client, flags, OutputFormat::Json, args).await;
-        return match ended {
-            // A signal is the way to end it.
-            Err(failure)
-                if matches!(failure.exit(), ExitCode::Interrupted | ExitCode::Terminated) =>
-            {
-                Ok(())
-            }
-            ended => ended,
-        };
+        let ended = listen::follow((client, stop), flags, OutputFormat::Json, args).await;
+        return without_signal(ended);
     }
-    let mut stop = StopSignals::listen()?;
     let lines = NodeLines::start()?;
     let ended = relay::report_network(&client, OutputFormat::Text, &mut stop, &lines).await;
     close(client, &mut stop).await?;
@@ -51,6 +40,16 @@ pub(super) async fn run(global: &GlobalArgs, network: &NetworkArgs) -> Result<()
         }
         Some(why) => Err(why),
         None => written,
+    }
+}
+
+/// The end of a node: a signal is the way to end it.
+fn without_signal(ended: Result<(), Failure>) -> Result<(), Failure> {
+    let was_stopped =
+        |failure: &Failure| matches!(failure.exit(), ExitCode::Interrupted | ExitCode::Terminated);
+    match ended {
+        Err(failure) if was_stopped(&failure) => Ok(()),
+        ended => ended,
     }
 }
 
