@@ -14,6 +14,7 @@ use crate::engine::record::{
     ContactRecord, ContactState, IdentityRecord, Record, RecordKey, SendSequence, Trust,
 };
 use crate::engine::session::SessionId;
+use crate::engine::text::spelled_name;
 use crate::engine::turn::{ContactJob, Turn};
 
 use super::messenger::Messenger;
@@ -31,9 +32,10 @@ impl Messenger {
         command: Command,
     ) -> Result<Reply, CommandError> {
         match command {
-            Command::CreateIdentity { name } => self.create_identity(turn, name),
+            Command::CreateIdentity { name } => self.create_identity(turn, spelled_name(&name)),
             Command::DeleteIdentity { identity } => self.delete_identity(turn, identity),
             Command::AddContact { identity, key, petname, highest } => {
+                let petname = spelled_name(&petname);
                 self.add_contact(turn, carriage, (identity, key), (petname, highest))
             }
             Command::LimitContact { contact, highest } => {
@@ -41,6 +43,7 @@ impl Messenger {
             }
             Command::RenameContact { contact, petname } => {
                 let identity = self.find(contact)?.card().identity;
+                let petname = spelled_name(&petname);
                 // Names are unique within an identity, or a person could take one contact for
                 // another.
                 self.check_petname(identity, &petname, Some(contact))?;
@@ -55,7 +58,7 @@ impl Messenger {
             Command::Block { contact } => self.tell(turn, contact, ContactCommand::Block),
             Command::Unblock { contact } => self.tell(turn, contact, ContactCommand::Unblock),
             Command::AcceptRequest { request, petname } => {
-                self.accept_request(turn, carriage, request, (petname, None))
+                self.accept_request(turn, carriage, request, (spelled_name(&petname), None))
             }
             Command::DeclineRequest { request } => {
                 // The offer stays in the replay cache, so copies of it on their way ask nobody
@@ -235,7 +238,9 @@ impl Messenger {
         roster::check_name(petname)?;
         let taken = self.conversations.iter().any(|(&contact, conversation)| {
             let card = conversation.card();
-            card.identity == identity && card.petname == petname && Some(contact) != except
+            // One of an earlier version may be spelled otherwise, and looks the same.
+            let is_called_so = spelled_name(card.petname) == petname;
+            card.identity == identity && is_called_so && Some(contact) != except
         });
         if taken { Err(CommandError::NameTaken) } else { Ok(()) }
     }

@@ -16,7 +16,7 @@ use crate::engine::id::{IdentityId, RequestId};
 use crate::engine::record::{IdentityRecord, Record, RecordKey, ReplayRecord, RequestRecord};
 use crate::engine::secret::opaque_debug;
 use crate::engine::session::{OfferId, ReceivedOffer};
-use crate::engine::text::UntrustedText;
+use crate::engine::text::{UntrustedText, spelled_name};
 use crate::engine::turn::{Timer, Turn};
 
 use super::requests::{AddedRequest, Requests, STORE_EVERY};
@@ -104,7 +104,7 @@ impl Roster {
             return Err(CommandError::Full);
         }
         // A person picks an identity by its name.
-        if self.identities.values().any(|own| own.name == name) {
+        if self.identities.values().any(|own| spelled_name(&own.name) == name) {
             return Err(CommandError::NameTaken);
         }
         Ok(())
@@ -242,7 +242,7 @@ impl Roster {
     }
 }
 
-/// A name is one line of 1 to [`MAX_NAME`] characters that a screen can show, without blank ends.
+/// A name, as it is spelled here, is one line of 1 to [`MAX_NAME`] characters that a screen can show, without blank ends.
 pub(super) fn check_name(name: &str) -> Result<(), CommandError> {
     let length = name.chars().count();
     if length == 0 || length > MAX_NAME || !is_shown_as_written(name) {
@@ -276,6 +276,23 @@ mod tests {
         let from = Identity::generate(&mut env);
         let (offer, _) = Offer::new(&mut env, &from, &to.public(), WINDOW);
         ReceivedOffer::open(to, &offer.seal(&mut env).body).unwrap()
+    }
+
+    #[test]
+    fn a_name_that_looks_like_one_that_is_there_is_taken_whoever_wrote_that() {
+        let mut roster = Roster::default();
+        // An earlier version stored what was typed.
+        let identity = Identity::generate(&mut SeededRng::new(1).turn());
+        let name = "Jose\u{301}".to_owned();
+        roster.add_identity(IdentityRecord { id: IdentityId(1), name, identity, created: NOW });
+        let check = |name: &str| roster.check_new_identity(&spelled_name(name));
+        for taken in ["Jose\u{301}", "Jos\u{e9}"] {
+            assert_eq!(check(taken), Err(CommandError::NameTaken), "{taken}");
+        }
+        assert_eq!(check("Jose"), Ok(()));
+        // As the keyboards of telephones write it.
+        assert_eq!(check("Anna \u{2764}\u{fe0f}"), Ok(()));
+        assert_eq!(check("Anna\u{200b}"), Err(CommandError::BadName));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod tests;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -113,6 +114,16 @@ pub enum Scripts {
     Plain,
     /// More than one of them: a letter may not be the one it looks like.
     Mixed,
+}
+
+/// A name as it is stored and looked for, so that names that look the same are the same. Letters with
+/// marks are composed (Unicode Standard Annex 15, form C): one keyboard writes `é` as one character and
+/// another as two. The selectors of text and emoji form, which telephones put behind a heart, are left
+/// out, as in every grid.
+#[must_use]
+pub fn spelled_name(name: &str) -> String {
+    let letters = name.chars().filter(|character| !is_honest(*character));
+    ComposingNormalizerBorrowed::new_nfc().normalize_iter(letters).collect()
 }
 
 /// Most graphemes of a name that are shown: what a line of a small screen has room for.

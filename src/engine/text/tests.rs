@@ -204,3 +204,22 @@ fn changed_at_random_a_text_acts_nowhere_and_hides_nothing() {
         Reading::Taken
     });
 }
+
+#[test]
+fn names_that_look_the_same_are_spelled_the_same_and_others_are_not() {
+    for (one, other) in [
+        ("Jos\u{e9}", "Jose\u{301}"),
+        ("\u{c5}sa", "\u{212b}sa"),
+        ("Anna \u{2764}\u{fe0f}", "Anna \u{2764}"),
+        ("1\u{fe0f}\u{20e3}", "1\u{20e3}"),
+        ("e\u{fe0e}\u{301}", "\u{e9}"),
+        ("\u{1112}\u{1161}\u{11ab}", "\u{d55c}"),
+    ] {
+        assert_eq!(spelled_name(one), spelled_name(other), "{one} {other}");
+        let spelled = spelled_name(one);
+        assert_eq!(UntrustedText::new(spelled.clone()).sanitize_for_label().text, spelled);
+    }
+    for (one, other) in [("Jose", "Jos\u{e9}"), ("bob", "Bob"), ("a b", "ab"), ("\u{fb01}", "fi")] {
+        assert_ne!(spelled_name(one), spelled_name(other));
+    }
+}

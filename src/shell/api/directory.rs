@@ -12,6 +12,7 @@ use super::{Contact, Event, Identity, Request};
 use crate::engine::event::Direction;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
 use crate::engine::secret::opaque_debug;
+use crate::engine::text::spelled_name;
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 
 /// The identities, contacts and requests of a node.
@@ -161,7 +162,7 @@ impl Directory {
     pub fn speaker(&self, named: Option<&str>) -> Result<&Identity, Failure> {
         // The name wins over the stored default: it was given for this one command.
         if let Some(name) = named {
-            let found = self.identities().find(|identity| identity.name == name);
+            let found = called(name, || self.identities(), |identity| &*identity.name);
             return found.ok_or_else(|| no_such_identity(name));
         }
         if let Some(default) = self.identities().find(|identity| identity.is_default) {
@@ -211,7 +212,7 @@ impl Directory {
         // Of this identity alone: a name that another identity has for somebody must not decide who
         // gets a message from this one.
         let theirs = || self.contacts().filter(|known| known.identity == speaker);
-        theirs().find(|known| known.petname == name).ok_or_else(|| {
+        called(name, theirs, |known| &*known.petname).ok_or_else(|| {
             no_such_contact(&format!("{name:?}"), theirs().map(|known| &*known.petname))
         })
     }
@@ -289,6 +290,19 @@ const UNCHANGED: &str = "nothing was changed";
 /// Names in an error about a contact that is not there.
 const NAMES_SHOWN: usize = 8;
 
+/// The one of these with this name, in whichever way it is spelled. Two that an earlier version made may
+/// look the same: the one that is spelled as the name is meant.
+pub fn called<'a, T: 'a, I: Iterator<Item = &'a T>>(
+    name: &str,
+    all: impl Fn() -> I,
+    name_of: impl Fn(&T) -> &str,
+) -> Option<&'a T> {
+    let spelled = spelled_name(name);
+    all()
+        .find(|one| name_of(one) == name)
+        .or_else(|| all().find(|one| spelled_name(name_of(one)) == spelled))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,5 +333,19 @@ mod tests {
         let found = directory.find_request("0000000000000008").unwrap();
         assert_eq!(found.identity, IdentityId(2));
         assert!(directory.find_request("0008").is_err());
+    }
+
+    #[test]
+    fn a_name_is_found_in_whichever_way_it_is_spelled_and_as_it_is_spelled_first() {
+        let names = ["Jose\u{301}", "Jos\u{e9}", "Anna \u{2764}"];
+        let found = |name: &str| {
+            called(name, || names.iter(), |known| known)
+                .map(|known| known.escape_unicode().to_string())
+        };
+        let escaped = |name: &str| Some(name.escape_unicode().to_string());
+        assert_eq!(found("Jos\u{e9}"), escaped("Jos\u{e9}"));
+        assert_eq!(found("Jose\u{301}"), escaped("Jose\u{301}"));
+        assert_eq!(found("Anna \u{2764}\u{fe0f}"), escaped("Anna \u{2764}"));
+        assert_eq!(found("Jose"), None);
     }
 }

@@ -15,7 +15,7 @@ use crate::engine::node::backup::History as BackupHistory;
 use crate::engine::price::{Charge, Floor};
 use crate::engine::record::{MessageRecord, MessageState};
 use crate::engine::secret::Secret;
-use crate::engine::text::UntrustedText;
+use crate::engine::text::{UntrustedText, spelled_name};
 use crate::shell::api::calls::{
     Answer, AnyCall, AnyReply, Around, BackupCreate, BackupReport, BackupSealing, Changed,
     Comparison, ContactAcceptKey, ContactAdd, ContactBlock, ContactClose, ContactList, ContactRef,
@@ -549,7 +549,7 @@ fn no_proof(why: &str) -> Failure {
 }
 
 fn confirmed(name: &str, confirm: Option<&str>, what: &str) -> Result<(), Failure> {
-    if confirm == Some(name) {
+    if confirm.is_some_and(|confirm| spelled_name(confirm) == spelled_name(name)) {
         return Ok(());
     }
     let text = FailureText {

@@ -11,7 +11,7 @@ use crate::engine::id::{ContactId, MessageId, RequestId};
 use crate::shell::api::calls::{
     Around, ContactList, History, Id, MAX_HISTORY, MessageRef, MessageShow,
 };
-use crate::shell::api::directory::no_such_contact;
+use crate::shell::api::directory::{called, no_such_contact};
 use crate::shell::api::words::state_word;
 use crate::shell::api::{
     Contact, Delivery, Event, EventFilter, EventKind, From, Hello, Message, MessageChange,
@@ -230,12 +230,16 @@ impl<'a> EventPrinter<'a> {
                 break;
             }
         }
-        match self.args.from.iter().find(|name| !names.contains(*name)) {
-            Some(nobody) => {
-                Err(no_such_contact(&format!("{nobody:?}"), names.iter().map(String::as_str)))
-            }
-            None => Ok(()),
+        for name in &mut self.args.from {
+            let Some(known) = called(name, || names.iter(), |known| known) else {
+                return Err(no_such_contact(
+                    &format!("{name:?}"),
+                    names.iter().map(String::as_str),
+                ));
+            };
+            name.clone_from(known);
         }
+        Ok(())
     }
 
     /// Counts what a conversation has as printed.

@@ -9,7 +9,7 @@ use crate::engine::record::MessageState;
 
 use super::chat::{Chat, ContactChat, HistoryRange, MessageNews};
 use super::label;
-use crate::shell::api::directory::DirectoryChange;
+use crate::shell::api::directory::{DirectoryChange, called};
 use crate::shell::api::{Contact, Directory, Event, Identity, MessageChange, Request};
 
 /// The identities, contacts and requests the node knows, and the messages held here.
@@ -279,7 +279,7 @@ impl ChatDirectory {
 
     /// The identity of this name.
     pub(super) fn identity_named(&self, name: &str) -> Option<IdentityId> {
-        self.known.identities().find(|identity| identity.name == name).map(|found| found.id)
+        called(name, || self.known.identities(), |identity| &*identity.name).map(|found| found.id)
     }
 
     /// The name of a contact, sanitized; empty if there is no such contact.

@@ -3,6 +3,7 @@
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::id::{ContactId, RequestId};
 use crate::engine::node::MAX_NAME;
+use crate::engine::text::spelled_name;
 
 use super::super::composer::{Composer, LineMode};
 use super::super::options::InviteCodec;
@@ -181,7 +182,9 @@ impl Prompt {
 fn erase(erasure: Erasure, text: &str, directory: &ChatDirectory) -> Result<Submission, String> {
     match erasure.name(directory) {
         None => Ok(Submission::Nothing),
-        Some(name) if name == text => Ok(Submission::Erase(erasure.call(name))),
+        Some(name) if spelled_name(name) == spelled_name(text) => {
+            Ok(Submission::Erase(erasure.call(name)))
+        }
         Some(_) => Err("that is not the name; nothing was erased".to_owned()),
     }
 }
