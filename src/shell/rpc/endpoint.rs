@@ -1,7 +1,7 @@
 //! Where the socket of a node lies, and how it is found.
 //!
 //! A node listens on a socket outside of its home folder ([`socket_folder`](super::socket_folder)
-//! says where and why) and names it in the file `node.json` in the home. The file is there only
+//! says where and why), in the home where no such folder can be used and its path is short, and names it in the file `node.json` in the home. The file is there only
 //! while the socket answers: it is written when the socket listens, and removed before the socket
 //! closes. A node that crashed leaves both; the next one removes them under the lock of the home.
 //!
@@ -19,7 +19,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::socket_folder::{FolderFault, SocketFolders};
+use super::socket_folder::{FolderFault, SocketFolders, fits};
 use crate::engine::secret::opaque_debug;
 use crate::shell::api::API_VERSION;
 use crate::shell::os::data_dir::FILE_MODE;
@@ -59,26 +59,53 @@ impl Endpoint {
 
     pub(super) fn bind_in(home: &Path, folders: &SocketFolders) -> Result<Self, EndpointError> {
         let home = home.canonicalize().map_err(StoreError::from)?;
-        let name = socket_name(&home);
         let mut passed_over = Vec::new();
-        for folder in folders.candidates(&name) {
-            let socket = folder.join(&name);
-            let bound = folders
-                .prepare(&folder)
-                .and_then(|()| listen(&socket).map_err(|error| FolderFault::io(&folder, error)));
-            match bound {
-                Ok((listener, file)) => {
-                    let note = NodeNote::of_this_process(&socket).to_bytes();
-                    let user = folders.user;
-                    let endpoint = Self { listener, socket, file, home, note, user, passed_over };
-                    // On an error the socket is removed with the endpoint.
-                    files::replace(&endpoint.home, NOTE_FILE, &endpoint.note)?;
-                    return Ok(endpoint);
-                }
-                Err(fault) => passed_over.push(fault),
-            }
+        let Some(Bound { listener, socket, file }) = bind(&home, folders, &mut passed_over) else {
+            return Err(EndpointError::NoFolder(passed_over));
+        };
+        let note = NodeNote::of_this_process(&socket).to_bytes();
+        let user = folders.user;
+        let endpoint = Self { listener, socket, file, home, note, user, passed_over };
+        // On an error the socket is removed with the endpoint.
+        files::replace(&endpoint.home, NOTE_FILE, &endpoint.note)?;
+        Ok(endpoint)
+    }
+
+    /// Makes the socket again if its file is gone. A user's folder for sockets is removed with their last
+    /// login, and a node in a terminal multiplexer outlives that.
+    pub(in crate::shell) fn restore(&mut self) {
+        self.restore_in(&SocketFolders::of_environment());
+    }
+
+    fn restore_in(&mut self, folders: &SocketFolders) {
+        let is_gone =
+            identity(&self.socket).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        // Without our file in the home there is another node there, or the home was moved.
+        if !is_gone || !self.note_is_ours() {
+            return;
         }
-        Err(EndpointError::NoFolder(passed_over))
+        let mut passed_over = Vec::new();
+        let Some(Bound { listener, socket, file }) = bind(&self.home, folders, &mut passed_over)
+        else {
+            return tracing::debug!("there is no folder for the socket of the node any more");
+        };
+        let note = NodeNote::of_this_process(&socket).to_bytes();
+        if let Err(error) = files::replace(&self.home, NOTE_FILE, &note) {
+            tracing::debug!(%error, "the home folder takes no file that names the socket");
+            // The next look finds the old one gone still.
+            if fs::remove_file(&socket).is_err() {
+                tracing::debug!("a socket that nothing names was left behind");
+            }
+            return;
+        }
+        (self.listener, self.socket, self.file) = (listener, socket, file);
+        (self.note, self.passed_over) = (note, passed_over);
+        tracing::info!("the socket of the node was gone, and is there again");
+    }
+
+    fn note_is_ours(&self) -> bool {
+        let note = files::read_start(&self.home.join(NOTE_FILE), MAX_NOTE_BYTES);
+        note.is_ok_and(|bytes| bytes == self.note)
     }
 
     /// The folders that came before the one of the socket and could not be used, with the reasons:
@@ -111,17 +138,18 @@ impl Endpoint {
     ///
     /// The file is there and cannot be removed.
     pub(in crate::shell) fn forget_stale(home: &Path) -> Result<(), StoreError> {
-        files::remove_leftover(&home.join(NOTE_FILE))
+        files::remove_leftover(&home.join(NOTE_FILE))?;
+        files::remove_leftover(&home.join(socket_name(&home.canonicalize()?)))
     }
 
     /// Whether the files are still the ones that this endpoint made, each in its turn.
     fn owned_files(&self) -> [Option<PathBuf>; 2] {
-        let note = self.home.join(NOTE_FILE);
-        let is_ours =
-            files::read_start(&note, MAX_NOTE_BYTES).is_ok_and(|bytes| bytes == self.note);
         let socket = identity(&self.socket).is_ok_and(|file| file == self.file);
         // First the file, so that nobody finds a socket in it that is gone.
-        [is_ours.then_some(note), socket.then(|| self.socket.clone())]
+        [
+            self.note_is_ours().then(|| self.home.join(NOTE_FILE)),
+            socket.then(|| self.socket.clone()),
+        ]
     }
 }
 
@@ -172,8 +200,16 @@ impl Located {
         }
         let Some(note) = NodeNote::read(&home)? else { return Ok(None) };
         let socket = Path::new(&note.socket);
-        if !folders.may_contain(socket, &socket_name(&home)) {
-            return Err(LocateError::Elsewhere);
+        let name = socket_name(&home);
+        if !is_in_home(socket, &home, &name) && !folders.may_contain(socket, &name) {
+            // The folder of a login that is over is none of ours any more, and holds no socket either: the
+            // node makes another one.
+            let is_gone = |folder: &Path| {
+                let there = folder.symlink_metadata();
+                there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            };
+            let is_none = socket.parent().is_some_and(is_gone);
+            return if is_none { Ok(None) } else { Err(LocateError::Elsewhere) };
         }
         match folders.check(socket.parent().unwrap_or(socket)) {
             Err(fault) if fault.is_missing() => return Ok(None),
@@ -318,12 +354,42 @@ fn list(faults: &[FolderFault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+/// Whether this is the socket that a node in this home has there, which a socket's path has room for.
+fn is_in_home(socket: &Path, home: &Path, name: &str) -> bool {
+    socket == home.join(name) && fits(socket)
+}
+
 /// The name of the socket of the node in a home folder with this real path: one for each home, and
 /// of one length however deep it lies.
 fn socket_name(home: &Path) -> String {
     let digest = Sha256::digest(home.as_os_str().as_bytes());
     let digits: String = HEXLOWER.encode(&digest).chars().take(ID_DIGITS).collect();
     format!("{digits}.sock")
+}
+
+/// A socket that listens.
+struct Bound {
+    listener: UnixListener,
+    socket: PathBuf,
+    file: (u64, u64),
+}
+
+/// Listens on the socket of a home in the first folder that can be used; adds those that cannot.
+fn bind(home: &Path, folders: &SocketFolders, passed_over: &mut Vec<FolderFault>) -> Option<Bound> {
+    let name = socket_name(home);
+    // The home is the last: a service may have no other folder that it can write to.
+    let at_home = Some(home.to_owned()).filter(|home| is_in_home(&home.join(&name), home, &name));
+    for folder in folders.candidates(&name).into_iter().chain(at_home) {
+        let socket = folder.join(&name);
+        let bound = folders
+            .prepare(&folder)
+            .and_then(|()| listen(&socket).map_err(|error| FolderFault::io(&folder, error)));
+        match bound {
+            Ok((listener, file)) => return Some(Bound { listener, socket, file }),
+            Err(fault) => passed_over.push(fault),
+        }
+    }
+    None
 }
 
 /// Listens on a socket for its owner alone; with device and number of its file.
@@ -548,6 +614,47 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_socket_whose_folder_was_removed_is_made_again_and_found() {
+        let stage = Stage::new();
+        let mut endpoint = stage.bind();
+        endpoint.restore_in(&stage.folders);
+        assert_eq!(endpoint.socket, stage.socket());
+        // As at the end of the last login: the folder is there again with the next.
+        let runtime = stage.root.path().join("r");
+        fs::remove_dir_all(&runtime).unwrap();
+        assert!(!stage.is_found().await);
+        endpoint.restore_in(&stage.folders);
+        assert!(endpoint.socket.starts_with(stage.root.path().join("t")));
+        let (accepted, found) = tokio::join!(endpoint.accept(), stage.find());
+        assert!(accepted.is_ok() && found.unwrap().is_some());
+        fs::create_dir(&runtime).unwrap();
+        set_mode(&runtime, 0o700);
+        fs::remove_file(&endpoint.socket).unwrap();
+        endpoint.restore_in(&stage.folders);
+        assert_eq!(endpoint.socket, stage.socket());
+        assert!(stage.is_found().await);
+        drop(endpoint);
+        assert!(!stage.socket().exists() && !stage.home().join(NOTE_FILE).exists());
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_not_made_again_where_another_took_its_place_or_the_home_is_gone() {
+        let stage = Stage::new();
+        let mut endpoint = stage.bind();
+        fs::remove_file(stage.socket()).unwrap();
+        let theirs = BlockingListener::bind(stage.socket()).unwrap();
+        let there = identity(&stage.socket()).unwrap();
+        endpoint.restore_in(&stage.folders);
+        assert_eq!(identity(&stage.socket()).unwrap(), there);
+        drop(theirs);
+        fs::remove_file(stage.socket()).unwrap();
+        fs::rename(stage.home(), stage.root.path().join("moved")).unwrap();
+        stage.new_home("home");
+        endpoint.restore_in(&stage.folders);
+        assert!(!stage.socket().exists() && !stage.home().join(NOTE_FILE).exists());
+    }
+
+    #[tokio::test]
     async fn a_folder_that_is_not_ours_alone_is_passed_over_and_named() {
         let stage = Stage::new();
         let folder = stage.root.path().join("r/undertone");
@@ -567,10 +674,22 @@ mod tests {
             fs::create_dir(stage.root.path().join(folder)).unwrap();
             set_mode(&stage.root.path().join(folder), 0o755);
         }
-        let error = Endpoint::bind_in(&stage.home(), &stage.folders).unwrap_err();
+        // The path of the home itself is too long for a socket.
+        let deep = stage.new_home(&["a-long-name-of-a-folder"; 20].join("/"));
+        let error = Endpoint::bind_in(&deep, &stage.folders).unwrap_err();
         let said = error.to_string();
         assert!(said.contains("r/undertone") && said.contains(&of_user), "{said}");
         assert!(said.contains("chmod 700"), "{said}");
+        assert_eq!(fs::read_dir(deep).unwrap().count(), 0);
+        // Elsewhere it is the place where a socket lies that can lie nowhere else.
+        let endpoint = stage.bind();
+        assert_eq!(endpoint.socket.parent(), Some(&*stage.home().canonicalize().unwrap()));
+        assert_eq!(endpoint.passed_over().len(), 2);
+        assert!(stage.is_found().await);
+        let left = endpoint.socket.clone();
+        drop(endpoint);
+        drop(BlockingListener::bind(&left).unwrap());
+        Endpoint::forget_stale(&stage.home()).unwrap();
         assert_eq!(fs::read_dir(stage.home()).unwrap().count(), 0);
     }
 

@@ -12,7 +12,7 @@ use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use zeroize::Zeroizing;
 
 use super::endpoint::Endpoint;
@@ -31,16 +31,19 @@ use crate::shell::runtime::{NodeHandle, NodeSession};
 /// Lets clients in until `ended` says why the node is over; then says so to each, and is done once
 /// they have heard, or after a moment.
 pub(in crate::shell) async fn serve(
-    endpoint: Endpoint,
+    mut endpoint: Endpoint,
     node: NodeHandle,
     hello: Hello,
     mut ended: watch::Receiver<Option<Failure>>,
 ) {
     let (mut callers, mut guests) = (Callers::default(), Guests::default());
     let (mut connections, mut refusals) = (JoinSet::new(), JoinSet::new());
+    let mut looks = interval(LOOK_AGAIN);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = ended.changed() => break,
+            _ = looks.tick() => endpoint.restore(),
             Some(_) = connections.join_next() => {}
             Some(_) = refusals.join_next() => {}
             met = callers.met(), if !callers.is_empty() => {
@@ -430,6 +433,10 @@ const NOT_READ_FOR: Duration = Duration::from_secs(600);
 /// The time for the last answers once the node is over. A guess: they are written to a socket that
 /// somebody reads, or are not.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How often it is seen to that the socket is there: a command that finds it gone waits longer than that for
+/// the home folder.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The pause after the socket failed, which it may do again at once: no more descriptors, say.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);

@@ -35,10 +35,7 @@ impl SocketFolders {
 
     /// The folders to try for a socket of this name, the best one first.
     pub(super) fn candidates(&self, name: &str) -> Vec<PathBuf> {
-        let fits = |folder: &PathBuf| {
-            let path = folder.join(name);
-            path.as_os_str().len() <= MAX_SOCKET_PATH && path.to_str().is_some()
-        };
+        let fits = |folder: &PathBuf| fits(&folder.join(name));
         let runtime = self.runtime.as_deref().filter(|runtime| self.is_runtime_folder(runtime));
         let runtime = runtime.map(|runtime| runtime.join(FOLDER)).filter(fits);
         runtime.into_iter().chain([self.in_temporary()]).collect()
@@ -108,6 +105,11 @@ impl SocketFolders {
     fn in_temporary(&self) -> PathBuf {
         self.temporary.join(format!("{FOLDER}-{}", self.user))
     }
+}
+
+/// Whether the path of a socket is short enough, and a text.
+pub(super) fn fits(socket: &Path) -> bool {
+    socket.as_os_str().len() <= MAX_SOCKET_PATH && socket.to_str().is_some()
 }
 
 /// The reason that a folder is not used. Nothing was put into it.
