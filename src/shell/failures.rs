@@ -67,6 +67,10 @@ impl From<StoreError> for Failure {
                 FailureCode::ReadOnly,
                 "make the disk and the folder writable, then start undertone again",
             ),
+            StoreError::Moved => of_the_disk(
+                FailureCode::HomeMoved,
+                "put the folder back, or start undertone with where it lies now: --home DIR",
+            ),
             StoreError::DiskFails(_) => of_the_disk(
                 FailureCode::DiskFails,
                 "check the disk and your quota on it, then start undertone again",
@@ -398,6 +402,7 @@ fn archive_store(error: &StoreError) -> (FailureCode, String, String) {
         | StoreError::OutOfMemory
         | StoreError::DiskFull
         | StoreError::ReadOnly
+        | StoreError::Moved
         | StoreError::DiskFails(_)
         | StoreError::TooLarge
         | StoreError::Backwards

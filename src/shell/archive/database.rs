@@ -410,6 +410,7 @@ pub(super) fn is_damage(error: &StoreError) -> bool {
         | StoreError::OutOfMemory
         | StoreError::DiskFull
         | StoreError::ReadOnly
+        | StoreError::Moved
         | StoreError::TooLarge
         | StoreError::Backwards
         | StoreError::Unsafe

@@ -763,6 +763,7 @@ impl Archive {
             | StoreError::OfAnother(_)
             | StoreError::PathTooLong { .. }
             | StoreError::Unseen(_)
+            | StoreError::Moved
             | StoreError::Foreign
             | StoreError::Newer
             | StoreError::Damaged

@@ -147,6 +147,7 @@ failure_codes! {
     DiskFails "disk_fails" NotStored "the disk of the home folder fails";
     DiskFull "disk_full" NotStored "the disk of the home folder is full";
     ExportDiskFull "export_disk_full" NotStored "the disk of the export is full or read-only";
+    HomeMoved "home_moved" NotStored "the home folder was moved, renamed or removed while a node ran in it";
     NotStored "not_stored" NotStored "the message or another record is too long for the store";
     ReadOnly "read_only" NotStored "the disk of the home folder is read-only";
 

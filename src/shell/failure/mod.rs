@@ -68,7 +68,12 @@ impl Failure {
         // Another file may lie on another disk.
         if matches!(
             self.code(),
-            Some(FailureCode::DiskFull | FailureCode::ReadOnly | FailureCode::DiskFails)
+            Some(
+                FailureCode::DiskFull
+                    | FailureCode::ReadOnly
+                    | FailureCode::DiskFails
+                    | FailureCode::HomeMoved
+            )
         ) {
             // The name of a folder may contain escape sequences.
             let home = UntrustedText::new(home.display().to_string()).sanitize_for_line().text;

@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
+use rusqlite::ffi::SQLITE_READONLY_DBMOVED;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 use zeroize::Zeroizing;
 
@@ -221,6 +222,8 @@ impl From<rusqlite::Error> for StoreError {
         #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is SQLite's")]
         match sqlite.code {
             ErrorCode::DiskFull => Self::DiskFull,
+            // Written to all the same, its journal would lie in another folder.
+            ErrorCode::ReadOnly if sqlite.extended_code == SQLITE_READONLY_DBMOVED => Self::Moved,
             ErrorCode::ReadOnly => Self::ReadOnly,
             // A quota that is used up gives this error, too: SQLite distinguishes only a full disk.
             ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => {

@@ -136,6 +136,15 @@ impl HomeLock {
     }
 }
 
+/// Whether another process holds a home folder now. Nothing is made, and a folder that cannot be looked at is not
+/// said to be held.
+pub(super) fn is_held(dir: &Path) -> bool {
+    open_private(&dir.join(LOCK_FILE), OpenOptions::new().read(true)).is_ok_and(|file| {
+        // Shared, so that two who look are not in each other's way; given back with the file.
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    })
+}
+
 impl Drop for HomeLock {
     fn drop(&mut self) {
         // Closing the file gives the lock back only when no copy of it is left, and a process that
@@ -301,6 +310,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o500)).unwrap();
         drop(KeyFileLock::take(dir.path()).unwrap());
+    }
+
+    #[test]
+    fn whether_a_home_is_held_is_seen_without_holding_or_making_anything() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!is_held(dir.path()) && !is_held(&dir.path().join("nowhere")));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let lock = HomeLock::take(dir.path()).unwrap();
+        assert!(is_held(dir.path()));
+        drop(lock);
+        assert!(!is_held(dir.path()));
+        drop(HomeLock::take(dir.path()).unwrap());
     }
 
     #[test]

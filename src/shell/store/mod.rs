@@ -139,6 +139,12 @@ impl Store {
         Ok(())
     }
 
+    /// Whether another process uses the store in `dir` at this moment. Changes nothing.
+    #[must_use]
+    pub fn is_in_use(dir: &Path) -> bool {
+        files::is_held(dir)
+    }
+
     /// Makes a store in `dir`, and the folder if there is none. Takes about a second on purpose.
     ///
     /// # Errors
@@ -555,6 +561,9 @@ pub enum StoreError {
     /// Make the disk or the file writable.
     #[error("nothing was stored: the disk or the file is read-only")]
     ReadOnly,
+    /// Put it back, or name the place where it lies now.
+    #[error("nothing was stored: the home folder was moved, renamed or removed while it was used")]
+    Moved,
     /// Look after the disk, or after the quota it is used under.
     #[error("nothing was stored: the disk cannot be read or written (code {0})")]
     DiskFails(i32),

@@ -18,7 +18,12 @@ use crate::shell::text::{clock_skew, junk, network_words, price, size};
 pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
     let home = connect::home(global)?;
     let node = ask(&home).await?;
-    let store = HomeStore::of(Store::look(&home));
+    let mut store = HomeStore::of(Store::look(&home));
+    // One in another container, or a command at this moment.
+    let is_held = node.is_none() && Store::is_in_use(&home);
+    if is_held && store.trouble.is_none() {
+        store.trouble = Some(StoreError::InUse.to_string());
+    }
     let archive = Archive::on_disk(&home);
     if global.json {
         output::print_result(&fields(&home, &store, archive.as_ref(), node.as_ref()))?;
@@ -29,6 +34,9 @@ pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
         output::print_line(&format!("archive  {}", archive_words(archive)))?;
     }
     match node {
+        None if is_held => output::print_line(
+            "node     not reached: another process uses this home folder, perhaps in another container",
+        ),
         None => output::print_line("node     not running; start one: undertone"),
         Some(report) => output::print_line(&words(&report)),
     }

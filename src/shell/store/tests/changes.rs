@@ -113,6 +113,28 @@ fn a_database_that_cannot_be_written_is_reported() {
     assert_eq!(store.load().unwrap(), []);
 }
 
+#[test]
+fn a_home_that_was_moved_or_removed_while_it_was_used_is_said_to_be_and_takes_nothing() {
+    for removed in [false, true] {
+        let home = Home::new();
+        let mut store = home.open().unwrap();
+        store.commit(&puts(&[contact(7)])).unwrap();
+        let elsewhere = home.root.path().join("elsewhere");
+        if removed {
+            fs::remove_dir_all(home.dir()).unwrap();
+        } else {
+            fs::rename(home.dir(), &elsewhere).unwrap();
+        }
+        assert!(matches!(store.commit(&puts(&[contact(8)])), Err(StoreError::Moved)));
+        assert!(!home.dir().exists(), "nothing is made in its old place");
+        drop(store);
+        if !removed {
+            let found = Store::open(&elsewhere, &passphrase("right")).unwrap().load().unwrap();
+            assert_eq!(found.len(), 1);
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Put(Record),
