@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{Home, Network, PROGRAM, Running, finish, parse, signal};
+use crate::support::{HEARS_HANG_UP, Home, Network, PROGRAM, Running, finish, parse, signal};
 
 /// A user whom nothing belongs to.
 const NOBODY: u32 = 65_534;
@@ -251,4 +251,79 @@ fn a_node_whose_peers_are_numbers_starts_without_a_name_server_and_a_name_is_tol
     if !has_neighbour {
         node.wait_for_neighbour();
     }
+}
+
+#[test]
+fn a_relay_that_ignores_hang_ups_from_its_start_outlives_one_and_another_ends() {
+    let network = Network::new();
+    let nohup = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"];
+    let home = Home::new().run_by(&nohup);
+    let (relay, address) = home.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
+    signal("HUP", relay.pid());
+    // Whoever comes afterwards finds it.
+    let other = Home::new();
+    other.identity("ann");
+    other.listen(&network, &address, &["--json"]).wait_for_neighbour();
+    assert!(!relay.has_ended(), "{}", relay.errors());
+    assert_eq!(relay.end("TERM"), Some(0));
+    let home = Home::new().run_by(&HEARS_HANG_UP);
+    let (relay, _) = home.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
+    assert_eq!(relay.end("HUP"), Some(0));
+}
+
+#[test]
+fn a_file_that_may_not_become_so_large_is_an_error_and_kills_nobody() {
+    let limited = ["sh", "-c", "ulimit -f 1; exec \"$@\"", "sh"];
+    let home = Home::new().run_by(&limited);
+    let made = home.run(&["identity", "new", "ann"]);
+    assert_eq!(made.status.code(), Some(13), "{}", said(&made));
+    // What a log has no room for is lost, and nobody's screen is drawn over because of it.
+    let home = Home::new().run_by(&limited);
+    let log = home.path("log");
+    fs::write(&log, "an earlier log\n".repeat(30)).expect("a log with little room");
+    set_permissions(&log, Permissions::from_mode(0o600)).expect("made private");
+    let more = ["--verbose", "--log", log.to_str().expect("UTF-8")];
+    let (relay, _) = home.relay(&Network::new(), "/ip4/127.0.0.1/tcp/0", &more);
+    assert_eq!(relay.end("TERM"), Some(0));
+    let said = relay.errors();
+    assert!(!said.contains("Unable to write") && !said.contains("tracing"), "{said}");
+    assert_eq!(fs::metadata(log).expect("a log").len(), 512, "as much as it may have");
+}
+
+#[test]
+fn a_node_is_found_again_after_the_folder_of_its_socket_was_removed() {
+    let home = Home::new();
+    let folder = home.path("run");
+    fs::create_dir(&folder).expect("a folder");
+    set_permissions(&folder, Permissions::from_mode(0o700)).expect("made private");
+    let variable = format!("XDG_RUNTIME_DIR={}", folder.display());
+    let home = home.run_by(&["env", &variable]);
+    home.identity("ann");
+    let mut command = home.command(&["node", "run"]);
+    command.args(Network::new().flags());
+    let node = Running::start(command, &home.path("errors"), None);
+    while home.ask(&["status"])["running"] != true {}
+    // With the last login of its user; it is there again with the next.
+    fs::remove_dir_all(&folder).expect("removed");
+    fs::create_dir(&folder).expect("a folder");
+    set_permissions(&folder, Permissions::from_mode(0o700)).expect("made private");
+    let found = home.run(&["identity", "list"]);
+    assert!(found.status.success(), "{}", said(&found));
+    assert_eq!(home.ask(&["status"])["running"], true);
+    assert!(home.run(&["node", "stop"]).status.success());
+    assert_eq!(node.ended(), Some(0));
+}
+
+#[test]
+fn a_name_is_one_however_its_letters_are_written() {
+    let home = Home::new();
+    home.identity("ann");
+    let [one, other] = ["ben", "eve"].map(|name| Home::new().identity(name).invite);
+    let (composed, apart) = ("Jos\u{e9} \u{2764}", "Jose\u{301} \u{2764}\u{fe0f}");
+    home.ask(&["contact", "add", &one, "--name", apart]);
+    assert_eq!(home.ask(&["contact", "show", composed])["name"], composed);
+    assert_eq!(home.ask(&["contact", "show", apart])["name"], composed);
+    let second = home.run(&["contact", "add", &other, "--name", composed]);
+    assert_eq!(second.status.code(), Some(7), "{}", said(&second));
+    home.ask(&["contact", "remove", composed, "--confirm", apart]);
 }
