@@ -67,10 +67,7 @@ impl From<StoreError> for Failure {
                 FailureCode::ReadOnly,
                 "make the disk and the folder writable, then start undertone again",
             ),
-            StoreError::Moved => of_the_disk(
-                FailureCode::HomeMoved,
-                "put the folder back, or start undertone with where it lies now: --home DIR",
-            ),
+            StoreError::Moved => of_the_disk(FailureCode::HomeMoved, PUT_BACK),
             StoreError::DiskFails(_) => of_the_disk(
                 FailureCode::DiskFails,
                 "check the disk and your quota on it, then start undertone again",
@@ -534,6 +531,9 @@ const NOT_OPENED: &str = "the home folder was not opened";
 /// What helps where another user owns the home folder, or a file in it.
 const AS_ITS_OWNER: &str = "run undertone as that user, or choose another folder: --home DIR; if it is to be \
     yours, chown it and all that is in it";
+
+/// What helps where the home folder was moved while it was used.
+const PUT_BACK: &str = "put the folder back, or start undertone with where it lies now: --home DIR";
 
 /// What helps where the home folder cannot be looked at.
 const AS_ITS_USER: &str =

@@ -267,7 +267,8 @@ const EVERYWHERE: &str = "
 ";
 
 /// The lock of the file is kept, and the journal with it, so that a commit opens no file: one that comes
-/// while the process has no descriptor left would fail, and the node would end.
+/// while the process has no descriptor left would fail, and the node would end. Whether the file lies in its
+/// place still, which SQLite looks at when it opens the journal, is looked at by the store itself.
 ///
 /// A commit is durable when it returns. In mode DELETE a commit ends by unlinking the journal, and
 /// FULL does not make that durable: after a power cut the journal could come back and undo it. In

@@ -6,13 +6,13 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::StoreError;
+use super::{StoreError, is_nothing};
 use crate::shell::os::data_dir::{FILE_MODE, refuse_others};
 use crate::shell::os::user_file::open_private;
 
@@ -110,6 +110,39 @@ pub(in crate::shell) fn read_start(path: &Path, limit: u64) -> Result<Vec<u8>, S
     // Looked at once it is open: what had the name before may have been another file.
     open_private(path, OpenOptions::new().read(true))?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// A file at its place. While it is open, what lies there may become another one, or nothing.
+pub(super) struct PlacedFile {
+    path: PathBuf,
+    device_and_number: (u64, u64),
+}
+
+impl PlacedFile {
+    /// The file that lies there now.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub(super) fn at(path: PathBuf) -> io::Result<Self> {
+        let device_and_number = device_and_number(&path)?;
+        Ok(Self { path, device_and_number })
+    }
+
+    /// Whether it lies there no more. A place that cannot be looked at is not said to have another file.
+    /// No file is opened for it.
+    pub(super) fn is_moved(&self) -> bool {
+        match device_and_number(&self.path) {
+            Ok(found) => found != self.device_and_number,
+            Err(error) => is_nothing(&error),
+        }
+    }
+}
+
+/// What a file is told by from another one of its name.
+fn device_and_number(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Holds a home folder for this process, until it is dropped or the process ends in any way.
@@ -310,6 +343,24 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o500)).unwrap();
         drop(KeyFileLock::take(dir.path()).unwrap());
+    }
+
+    #[test]
+    fn a_file_is_moved_once_another_one_or_none_lies_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("file"), dir.path().join("other"));
+        assert!(PlacedFile::at(path.clone()).is_err());
+        for file in [&path, &other] {
+            fs::write(file, "content").unwrap();
+        }
+        let placed = PlacedFile::at(path.clone()).unwrap();
+        fs::write(&path, "more content").unwrap();
+        assert!(!placed.is_moved());
+        fs::rename(&other, &path).unwrap();
+        assert!(placed.is_moved());
+        let placed = PlacedFile::at(path.clone()).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(placed.is_moved());
     }
 
     #[test]

@@ -44,7 +44,7 @@ use crate::shell::os::io_words::io_words;
 use crate::shell::os::passphrase::Passphrase;
 use crate::shell::os::user_file::PrivateFault;
 
-use self::files::{FilePresence, HomeLock};
+use self::files::{FilePresence, HomeLock, PlacedFile};
 use self::key::{FILE_BYTES, KEY_BYTES};
 use self::sealed::{RowKey, SealedRow};
 use self::search::{SearchIndex, SearchQuery};
@@ -75,6 +75,8 @@ pub struct Store {
     /// Made at the first search; gone with the store.
     index: Option<SearchIndex>,
     lock: Option<HomeLock>,
+    /// The database, if it is a file.
+    place: Option<PlacedFile>,
 }
 
 /// The medium of a store.
@@ -210,7 +212,8 @@ impl Store {
     /// [`StoreError::OutOfMemory`].
     pub fn in_memory() -> Result<Self, StoreError> {
         let rows = RowKey::draw()?;
-        Ok(Self { connection: database::in_memory(&rows)?, rows, index: None, lock: None })
+        let connection = database::in_memory(&rows)?;
+        Ok(Self { connection, rows, index: None, lock: None, place: None })
     }
 
     /// Begins to change the passphrase of the store in `dir`: opens its key with the one it has.
@@ -270,6 +273,7 @@ impl Store {
         if changes.is_empty() {
             return Ok(());
         }
+        self.refuse_moved()?;
         let transaction = begin(&mut self.connection)?;
         for change in changes {
             match change {
@@ -298,6 +302,7 @@ impl Store {
         contact: ContactId,
         message: MessageId,
     ) -> Result<Option<u64>, StoreError> {
+        self.refuse_moved()?;
         self.messages().mark_read(contact, message)
     }
 
@@ -344,6 +349,7 @@ impl Store {
     ///
     /// The store cannot be written.
     pub fn import(&mut self) -> Result<Import<'_>, StoreError> {
+        self.refuse_moved()?;
         // An import moves messages to other places, which the index does not follow.
         self.index = None;
         Ok(Import::of(begin(&mut self.connection)?, &self.rows))
@@ -361,7 +367,15 @@ impl Store {
             database::publish(dir, DATABASE_FILE)?;
         }
         let connection = database::open(&path, key)?;
-        Ok(Self { connection, rows: RowKey::of_database(key), index: None, lock: Some(lock) })
+        let (rows, place) = (RowKey::of_database(key), PlacedFile::at(path)?);
+        Ok(Self { connection, rows, index: None, lock: Some(lock), place: Some(place) })
+    }
+
+    /// Refuses to store anything once the database does not lie in its place any more. SQLite sees that
+    /// only when it opens a journal, which it does once (see [`database`]).
+    fn refuse_moved(&self) -> Result<(), StoreError> {
+        let is_moved = self.place.as_ref().is_some_and(PlacedFile::is_moved);
+        if is_moved { Err(StoreError::Moved) } else { Ok(()) }
     }
 
     /// Applies committed changes to the index, if there is one.

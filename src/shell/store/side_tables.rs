@@ -25,6 +25,7 @@ impl Store {
     ///
     /// That of storing them.
     pub fn remember_peers(&mut self, addresses: &[String]) -> Result<(), StoreError> {
+        self.refuse_moved()?;
         let transaction = begin(&mut self.connection)?;
         for address in addresses.iter().filter_map(|address| bounded(address).ok()) {
             // Replacing gives a known address a new place, the highest: it answered just now.
@@ -55,6 +56,7 @@ impl Store {
     ///
     /// [`StoreError::TooLarge`] beyond [`MAX_TEXT_BYTES`], or that of storing the value.
     pub fn set_setting(&self, name: &'static str, value: &str) -> Result<(), StoreError> {
+        self.refuse_moved()?;
         self.connection.execute(
             "INSERT INTO setting (name, value) VALUES (?1, ?2)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",

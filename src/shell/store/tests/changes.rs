@@ -126,6 +126,9 @@ fn a_home_that_was_moved_or_removed_while_it_was_used_is_said_to_be_and_takes_no
             fs::rename(home.dir(), &elsewhere).unwrap();
         }
         assert!(matches!(store.commit(&puts(&[contact(8)])), Err(StoreError::Moved)));
+        assert!(matches!(store.remember_peers(&[]), Err(StoreError::Moved)));
+        assert!(matches!(store.set_setting("word", "wren"), Err(StoreError::Moved)));
+        assert!(matches!(store.import(), Err(StoreError::Moved)));
         assert!(!home.dir().exists(), "nothing is made in its old place");
         drop(store);
         if !removed {
