@@ -393,7 +393,7 @@ impl Conversation {
     /// answer at once would show an observer that the offer was for this node.
     pub(in crate::engine) fn schedule_answer(&self, turn: &mut Turn<'_, '_>, session: SessionId) {
         if self.sessions().get(session).is_some_and(|session| !session.confirmed()) {
-            turn.wake_soon(self.id, ContactTimer::Answer(session));
+            turn.wake_in_handshake(self.id, ContactTimer::Answer(session));
         }
     }
 

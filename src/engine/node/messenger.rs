@@ -376,7 +376,7 @@ impl Messenger {
             ContactState::Active | ContactState::Inactive => {
                 conversation.owe_answer(lifetime);
                 self.accept_offer(turn, carriage, contact, &offer);
-                turn.wake_soon(contact, ContactTimer::Answer(session));
+                turn.wake_in_handshake(contact, ContactTimer::Answer(session));
             }
         }
     }

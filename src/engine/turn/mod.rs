@@ -209,6 +209,13 @@ impl Turn<'_, '_> {
         self.wake_by(contact, timer, self.env.mono.plus(delay));
     }
 
+    /// Sets a conversation's timer for an envelope of a handshake, or for what waited for its session: as
+    /// [`Turn::wake_soon`], and sooner.
+    pub(in crate::engine) fn wake_in_handshake(&mut self, contact: ContactId, timer: ContactTimer) {
+        let delay = self.env.exponential(self.settings.handshake_delay());
+        self.wake_by(contact, timer, self.env.mono.plus(delay));
+    }
+
     /// Clears a conversation's timer.
     pub(in crate::engine) fn clear_timer(&mut self, contact: ContactId, timer: ContactTimer) {
         self.timers.clear(Timer::Contact(timer, contact));

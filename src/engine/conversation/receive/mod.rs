@@ -122,7 +122,10 @@ impl Conversation {
             }
             // The acknowledgement is our first message of chain 2, the confirmation: the contact
             // answers again until it comes (`proto/session.md`, "Answer").
-            Contents::Answer => self.owe_ack(turn, lifetime),
+            Contents::Answer => {
+                self.received.owe_ack(lifetime);
+                turn.wake_in_handshake(self.id, ContactTimer::Acknowledge);
+            }
             Contents::Close => self.on_close(turn, session),
             // Read marks count in confirmed sessions alone (`proto/session.md`, "Read"), and like
             // acknowledgements only for numbers that are believed.
@@ -170,7 +173,7 @@ impl Conversation {
             return;
         }
         for id in self.sent.sent_elsewhere(session) {
-            turn.wake_soon(self.id, ContactTimer::Retransmit(id));
+            turn.wake_in_handshake(self.id, ContactTimer::Retransmit(id));
         }
     }
 

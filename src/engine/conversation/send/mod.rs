@@ -693,14 +693,16 @@ pub(in crate::engine) fn spread(
     turn: &mut Turn<'_, '_>,
     job: ContactJob,
 ) {
-    let (soon, later) = (turn.settings.reply_delay, turn.settings.retransmit_after);
+    let later = turn.settings.retransmit_after;
     let (timer, mean) = match job {
-        ContactJob::Acknowledge => (ContactTimer::Acknowledge, soon),
-        ContactJob::AnswerOffer(session) => (ContactTimer::Answer(session), soon),
+        ContactJob::Acknowledge => (ContactTimer::Acknowledge, turn.settings.reply_delay),
+        ContactJob::AnswerOffer(session) => {
+            (ContactTimer::Answer(session), turn.settings.handshake_delay())
+        }
         ContactJob::Offer => match conversation.handshake.pending() {
             Some(pending) if pending.attempts > 0 => (ContactTimer::Offer, later),
             // Somebody waits for it to leave for the first time.
-            Some(_) | None => (ContactTimer::Offer, soon),
+            Some(_) | None => (ContactTimer::Offer, turn.settings.handshake_delay()),
         },
         ContactJob::Retransmit(id) => (ContactTimer::Retransmit(id), later),
         ContactJob::RetransmitNow(_) | ContactJob::SendNext => return,
