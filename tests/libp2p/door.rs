@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use undertone::engine::node::input::Input;
 use undertone::shell::net::{DisconnectReason, Multiaddr, Net, NetEvent, NetSettings, Transport};
 
-use crate::attacker::Attacker;
+use crate::attacker::{Attacker, open_streams};
 use crate::forward::{Forward, has_many_addresses, socket};
 use crate::world::{DEADLINE, TOPIC, accept, drive, envelope, in_time, meet, settings};
 
@@ -117,6 +117,18 @@ async fn whoever_asks_for_protocols_without_end_is_cut_off_after_some_kilobytes(
     let answered = beside(&mut net, "the end of the link", talk).await;
     // A line that is asked for has four bytes, and so has what answers it.
     assert!(answered <= 2 << 10, "{answered}");
+}
+
+#[tokio::test]
+async fn whoever_opens_streams_without_end_is_parted_with_and_delays_nobody_until_then() {
+    let (mut net, tcp, _) = listening(internet()).await;
+    let attack = open_streams(socket(&tcp));
+    let ended = beside(&mut net, "the end of the link", attack).await;
+    assert!(ended.is_err(), "it was not read to the end");
+    // While others do it, too.
+    let others: JoinSet<_> = (0..4).map(|_| open_streams(socket(&tcp))).collect();
+    let friend = gets_in(&mut net, &tcp).await;
+    drop((friend, others));
 }
 
 #[tokio::test]

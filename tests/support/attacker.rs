@@ -2,16 +2,19 @@
 //!
 //! Gossipsub's own code publishes to those alone that joined a topic, so no attacker would use it.
 
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
 
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, StreamExt as _};
-use libp2p::core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version};
+use libp2p::core::upgrade::{OutboundConnectionUpgrade as _, Version};
+use libp2p::core::{muxing::StreamMuxerBox, transport::Boxed};
 use libp2p::request_response::{Behaviour, Codec, Config, ProtocolSupport};
 use libp2p::swarm::{self, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, Transport as _};
 use libp2p::{core::transport::MemoryTransport, identity, noise, quic, tcp, yamux};
 use sha3::{Digest as _, Keccak256};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use undertone::engine::envelope::{Envelope, EnvelopeId, Floor, inspect};
 
@@ -170,6 +173,40 @@ impl Attacker {
         let frames = self.unopened.take().expect("one connection");
         self.swarm.behaviour_mut().send_request(&node, frames);
     }
+}
+
+/// Sets a link up by TCP, and opens streams on it which it resets at once, as fast as the node takes them, until
+/// the node closes the link.
+pub(crate) async fn open_streams(node: SocketAddr) -> io::Result<()> {
+    let mut link = tcp::tokio::TcpStream(TcpStream::connect(node).await?);
+    agree(&mut link, "/noise").await?;
+    let key = identity::Keypair::generate_ed25519();
+    let noise = noise::Config::new(&key).expect("noise");
+    let upgraded = noise.upgrade_outbound(link, "/noise").await;
+    let (_, mut link) = upgraded.map_err(io::Error::other)?;
+    agree(&mut link, "/yamux/1.0.0").await?;
+    for first in (1_u32..).step_by(2_000) {
+        // A frame of yamux: version, kind, flags, stream and length. A first window (SYN), and an end (RST).
+        let frame = |kind: u8, flags: u8, stream: u32| {
+            [&[0, kind, 0, flags][..], &stream.to_be_bytes(), &[0; 4]].concat()
+        };
+        let streams = (first..first + 2_000).step_by(2);
+        let both = |stream| [frame(1, 1, stream), frame(0, 8, stream)].concat();
+        link.write_all(&streams.flat_map(both).collect::<Vec<u8>>()).await?;
+        link.flush().await?;
+    }
+    Ok(())
+}
+
+/// Agrees on a protocol, as multistream-select has it for whoever begins.
+async fn agree(link: &mut (impl AsyncRead + AsyncWrite + Unpin), protocol: &str) -> io::Result<()> {
+    let line = |text: &str| [&varint(text.len() + 1), text.as_bytes(), b"\n"].concat();
+    let said = [line("/multistream/1.0.0"), line(protocol)].concat();
+    link.write_all(&said).await?;
+    link.flush().await?;
+    let mut heard = vec![0; said.len()];
+    link.read_exact(&mut heard).await?;
+    if heard == said { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
 /// Drives the attacker, if there is one, until it is parted with.

@@ -35,6 +35,7 @@ mod inbound;
 mod listeners;
 mod muxer;
 mod names;
+mod opens;
 mod peers;
 mod quic;
 mod request_response;

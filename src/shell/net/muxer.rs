@@ -17,12 +17,13 @@
 //! queues were kept (libp2p/rust-yamux, pull request 219). So closing takes at most
 //! [`NetTiming::farewell`]; then the link is dropped as it is.
 //!
-//! The latter two are around both transports alike ([`Metered`]).
+//! The latter two are around both transports alike ([`Metered`]). So is the pace at which a peer may open
+//! streams ([`super::opens`]).
 
 use core::cell::Cell;
 use core::error::Error;
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io;
@@ -37,6 +38,7 @@ use libp2p::core::muxing::{StreamMuxer, StreamMuxerBox, StreamMuxerEvent, Substr
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::opens::OpenedStreams;
 use super::settings::NetTiming;
 use super::unread::{CountedLink, CountedStream, UnreadFrames};
 
@@ -77,7 +79,8 @@ impl Yamux {
         let frames = UnreadFrames::default();
         let link = CountedLink::new(link, frames.clone());
         let connection = yamux::Connection::new(link, config, mode);
-        YamuxMuxer { connection, frames, opened: VecDeque::new(), waker: None }
+        let streams = OpenedStreams::none();
+        YamuxMuxer { connection, frames, streams, opened: VecDeque::new(), waker: None }
     }
 }
 
@@ -120,6 +123,8 @@ where
 pub(super) struct YamuxMuxer<C> {
     connection: yamux::Connection<CountedLink<C>>,
     frames: UnreadFrames,
+    /// How many the peer opened lately.
+    streams: OpenedStreams,
     /// Streams that the peer opened and nobody here has taken yet, at most [`WAITING`].
     opened: VecDeque<CountedStream>,
     /// Whoever waits for such a stream.
@@ -131,9 +136,16 @@ impl<C: AsyncRead + AsyncWrite + Unpin> YamuxMuxer<C> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<CountedStream, yamux::ConnectionError>> {
-        let next = self.connection.poll_next_inbound(context);
-        let next = next.map(|stream| stream.unwrap_or(Err(yamux::ConnectionError::Closed)));
-        next.map_ok(|stream| self.counted(stream))
+        // Nothing is read while the peer is to wait: yamux reads while it is asked for streams alone.
+        ready!(self.streams.poll_room(context));
+        let stream = match ready!(self.connection.poll_next_inbound(context)) {
+            Some(stream) => stream?,
+            None => return Poll::Ready(Err(yamux::ConnectionError::Closed)),
+        };
+        if !self.streams.add() {
+            return Poll::Ready(Err(yamux::ConnectionError::TooManyStreams));
+        }
+        Poll::Ready(Ok(self.counted(stream)))
     }
 
     fn counted(&self, stream: yamux::Stream) -> CountedStream {
@@ -205,6 +217,9 @@ pub(super) enum LinkError {
     /// The peer took next to nothing of what waited for it.
     #[error("the peer takes nothing of what is sent to it")]
     Stalled,
+    /// The peer opened streams without end.
+    #[error("the peer opens streams without end")]
+    Opened,
     /// The link failed, or the peer ended it.
     #[error("the link failed: {0}")]
     Failed(#[source] io::Error),
@@ -250,6 +265,8 @@ pub(super) struct Metered {
     link: StreamMuxerBox,
     patience: Patience,
     alarm: Arc<Alarm>,
+    /// How many streams the peer opened lately.
+    streams: OpenedStreams,
     /// The latest end of closing, once that has begun.
     closing: Option<Pin<Box<Sleep>>>,
 }
@@ -264,7 +281,8 @@ struct Alarm {
 impl Metered {
     /// Puts a link under both rules.
     pub(super) fn around(link: StreamMuxerBox, patience: Patience) -> StreamMuxerBox {
-        StreamMuxerBox::new(Self { link, patience, alarm: Arc::default(), closing: None })
+        let (alarm, streams) = (Arc::default(), OpenedStreams::none());
+        StreamMuxerBox::new(Self { link, patience, alarm, streams, closing: None })
     }
 
     fn stream(&self, stream: SubstreamBox) -> MeteredStream<SubstreamBox> {
@@ -280,8 +298,13 @@ impl StreamMuxer for Metered {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<Self::Substream, LinkError>> {
-        let opened = Pin::new(&mut self.link).poll_inbound(context);
-        opened.map_ok(|stream| self.stream(stream)).map_err(LinkError::Failed)
+        ready!(self.streams.poll_room(context));
+        let opened = ready!(Pin::new(&mut self.link).poll_inbound(context));
+        let stream = opened.map_err(LinkError::Failed)?;
+        if !self.streams.add() {
+            return Poll::Ready(Err(LinkError::Opened));
+        }
+        Poll::Ready(Ok(self.stream(stream)))
     }
 
     fn poll_outbound(
@@ -461,7 +484,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MeteredStream<S> {
 #[cfg(test)]
 mod tests {
     use core::future::poll_fn;
-    use core::task::ready;
 
     use futures::io::{AsyncReadExt as _, AsyncWriteExt as _, sink};
     use futures::{FutureExt as _, StreamExt as _};

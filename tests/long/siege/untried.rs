@@ -21,7 +21,7 @@ use undertone::shell::net::{NetEvent, PublishOutcome};
 use undertone::shell::os::clock::wall;
 use undertone::sim::SeededRng;
 
-use super::attacker::{Attacker, Part, field};
+use super::attacker::{Attacker, Part, field, open_streams};
 use super::door::pour_expired;
 use super::forward::{Forward, socket};
 use super::{
@@ -56,6 +56,19 @@ fn protocols_without_end() {
             }
         };
         crowd(&target, 120, ask).await;
+    });
+}
+
+/// Links that open streams and reset them at once: 24 bytes each time. One alone made everybody else wait for
+/// as long as it went on.
+#[test]
+fn streams_without_end() {
+    besiege("16 links that open streams without end", MINUTE, async |target| {
+        let open = |target: Target| async move {
+            // Its end, or that it was cut off: both are an end.
+            open_streams(socket(&target.tcp)).await.ok();
+        };
+        crowd(&target, 16, open).await;
     });
 }
 
