@@ -52,10 +52,19 @@ fn now() -> Instant {
     moment_after(Duration::ZERO)
 }
 
-/// When a message with this text has come.
-fn arrived(node: &Running, text: &str) -> Instant {
-    node.wait_for_json("its message", |line| (line["text"] == text).then_some(()));
-    now()
+/// When a node has a neighbour, and when a message with this text has come: in any order, as what others say may
+/// come before the line that counts them.
+fn met_and_heard(node: &Running, text: &str) -> (Instant, Instant) {
+    let (mut met, mut heard) = (None, None);
+    node.wait_for_json("a neighbour, and its message", |line| {
+        if line["type"] == "network" && line["peers"] != 0 {
+            met.get_or_insert_with(now);
+        }
+        if line["text"] == text {
+            heard.get_or_insert_with(now);
+        }
+        met.zip(heard)
+    })
 }
 
 #[test]
@@ -80,10 +89,18 @@ fn two_that_join_at_the_same_moment_hear_each_other_within_two_seconds() {
             scope.spawn(|| ann.ask(&["send", "ben", &texts[0], "--wait", "queued"]));
             scope.spawn(|| ben.ask(&["send", "ann", &texts[1], "--wait", "queued"]));
         });
-        at_ann.wait_for_neighbour();
-        at_ben.wait_for_neighbour();
-        let both = now();
-        let heard = arrived(&at_ann, &texts[1]).max(arrived(&at_ben, &texts[0]));
+        let [(at_ann, (ann_met, ann_heard)), (at_ben, (ben_met, ben_heard))] =
+            thread::scope(|scope| {
+                let pairs = [(at_ann, &texts[1]), (at_ben, &texts[0])];
+                let told = pairs.map(|(node, text)| {
+                    scope.spawn(move || {
+                        let moments = met_and_heard(&node, text);
+                        (node, moments)
+                    })
+                });
+                told.map(|told| told.join().expect("both were told"))
+            });
+        let (both, heard) = (ann_met.max(ben_met), ann_heard.max(ben_heard));
         let took = heard.saturating_duration_since(both);
         println!("round {round}: both heard each other after {took:.1?}");
         longest = longest.max(took);
