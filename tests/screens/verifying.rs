@@ -210,12 +210,17 @@ fn only_the_word_lets_sending_go_on_unverified() {
 }
 
 #[test]
-fn a_page_about_somebody_who_is_gone_goes_too() {
+fn a_page_about_somebody_who_is_gone_says_so_until_it_is_closed() {
     let mut stage = stage();
     stage.write("/verify");
     stage.press(KeyCode::Enter);
     stage.tell(Event::ContactRemoved { id: ContactId(12) });
     assert!(stage.see(80, 24).contains("Verify mira"));
     stage.tell(Event::ContactRemoved { id: MIRA });
-    assert!(!stage.see(80, 24).contains("Verify"));
+    let seen = stage.see(80, 24);
+    assert!(!seen.contains("Verify") && seen.contains("removed meanwhile"), "{seen}");
+    stage.write("copper");
+    assert!(stage.see(80, 24).contains("removed meanwhile"));
+    stage.press(KeyCode::Enter);
+    assert!(!stage.see(80, 24).contains("removed meanwhile"));
 }

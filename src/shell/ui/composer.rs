@@ -136,6 +136,15 @@ impl Composer {
         self.caret = self.text.len();
     }
 
+    /// Puts a text on lines of its own in front of what is here, if it fits; the caret stays where it
+    /// is in that.
+    pub(super) fn put_in_front(&mut self, text: &str) {
+        if !text.is_empty() && text.len() < self.room() {
+            self.text.insert_str(0, &format!("{text}\n"));
+            self.caret += text.len() + 1;
+        }
+    }
+
     /// Hands the text over and is empty after.
     pub(super) fn take(&mut self) -> String {
         self.caret = 0;

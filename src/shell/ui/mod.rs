@@ -142,11 +142,12 @@ impl UiLoop {
         self.carry_out(screen, effects)
     }
 
-    /// Whether the screen shows a question that keys do not answer yet.
+    /// Whether the screen shows a question, or a mark, that keys do not act on yet.
     fn shows_unseen_question(&self) -> bool {
         self.redraw == Redraw::Done
             && self.state.shows_questions()
-            && self.model.navigation.has_unseen_question()
+            && (self.model.navigation.has_unseen_question()
+                || self.model.navigation.has_unseen_mark())
     }
 
     /// Takes in what the stream of events brought.

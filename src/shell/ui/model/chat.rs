@@ -192,7 +192,7 @@ impl Chat {
             self.change(id, news);
         }
         self.bound();
-        self.drop_choice_of_gone();
+        self.keep_choice(self.messages.len());
         // The first unread message may lie in this part.
         if self.fresh.is_none_or(|fresh| !self.holds(fresh.first)) {
             self.mark_unread(unread);
@@ -274,12 +274,15 @@ impl Chat {
         if self.history == HistoryState::All {
             self.history = HistoryState::Some;
         }
-        self.drop_choice_of_gone();
+        self.keep_choice(0);
     }
 
-    fn drop_choice_of_gone(&mut self) {
+    /// If the chosen message is gone, chooses the one in its place, or the last: a person who browses
+    /// goes on browsing, and no key that was meant for a message is one for the composer.
+    fn keep_choice(&mut self, place: usize) {
         if self.chosen.is_some_and(|chosen| !self.holds(chosen)) {
-            self.chosen = None;
+            let next = self.messages.get(place).or_else(|| self.messages.last());
+            self.chosen = next.map(|message| message.id);
         }
     }
 
@@ -316,7 +319,7 @@ impl Chat {
                 if index < self.stale {
                     self.stale -= 1;
                 }
-                self.drop_choice_of_gone();
+                self.keep_choice(index);
                 // Where the line goes follows from the count, which is told next.
                 self.fresh = self.fresh.filter(|fresh| fresh.first != id);
             }

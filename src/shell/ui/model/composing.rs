@@ -38,7 +38,7 @@ pub(super) fn paste(model: &mut Model, pasted: &str) {
             "pasted {lines} lines, {bytes} bytes; nothing was sent. Enter sends one message"
         ));
     }
-    model.navigation.mark_first_target();
+    model.navigation.mark_first_target(&model.directory);
 }
 
 /// Takes a typed letter in.
@@ -64,7 +64,7 @@ pub(super) fn edit(
         let limit = model.options.max_text;
         model.say_hint(format!("too long: a message has at most {limit} bytes"));
     }
-    model.navigation.mark_first_target();
+    model.navigation.mark_first_target(&model.directory);
 }
 
 /// Other keys where text is written.
@@ -85,12 +85,14 @@ pub(super) fn press(model: &mut Model, key: WriteAction, effects: &mut Vec<UiEff
             }
         }
         WriteAction::Up => match &mut model.navigation.overlay {
-            Some(Overlay::GoTo(picker)) => picker.mark_above(),
+            Some(Overlay::GoTo(picker)) => {
+                picker.step(-1, &model.directory, model.navigation.speaking);
+            }
             Some(_) | None => move_line(model, Composer::up, Chat::recall_earlier),
         },
         WriteAction::Down => match &mut model.navigation.overlay {
             Some(Overlay::GoTo(picker)) => {
-                picker.mark_below(&model.directory, model.navigation.speaking);
+                picker.step(1, &model.directory, model.navigation.speaking);
             }
             Some(_) | None => move_line(model, Composer::down, Chat::recall_later),
         },

@@ -18,6 +18,8 @@ pub(in crate::shell::ui) struct ChatDirectory {
     chats: BTreeMap<ContactId, Chat>,
     /// The present state of the node as far as it was told, while it is told anew.
     retold: Option<Directory>,
+    /// The chats of contacts that are gone, until they are taken.
+    gone: Vec<Chat>,
     /// Most bytes of one message.
     max_text: usize,
 }
@@ -31,8 +33,6 @@ pub(super) enum ChatChange {
     IdentityRemoved(IdentityId),
     /// A contact of this identity was added or changed.
     Contact(ContactId, IdentityId),
-    /// A contact is gone, with its chat.
-    ContactRemoved(ContactId),
     /// A contact wrote, and nothing of theirs was unread before.
     FirstUnread(ContactId),
     /// A message of ours reached this state.
@@ -54,7 +54,13 @@ pub(in crate::shell::ui) enum ContactFilter {
 
 impl ChatDirectory {
     pub(super) fn new(max_text: usize) -> Self {
-        Self { known: Directory::default(), chats: BTreeMap::new(), retold: None, max_text }
+        Self {
+            known: Directory::default(),
+            chats: BTreeMap::new(),
+            retold: None,
+            gone: Vec::new(),
+            max_text,
+        }
     }
 
     /// Notes that the present state of the node is told anew from here on. What is known stays until
@@ -132,7 +138,7 @@ impl ChatDirectory {
         match change {
             DirectoryChange::Identity(identity) => Some(ChatChange::Identity(identity)),
             DirectoryChange::IdentityRemoved(gone) => {
-                self.chats.retain(|id, _| self.known.contact(*id).is_some());
+                self.part_with_gone();
                 Some(ChatChange::IdentityRemoved(gone))
             }
             DirectoryChange::Contact(contact, identity) => {
@@ -140,12 +146,26 @@ impl ChatDirectory {
                 self.chats.entry(contact).or_insert_with(|| Chat::new(contact, max_text));
                 Some(ChatChange::Contact(contact, identity))
             }
-            DirectoryChange::ContactRemoved(gone) => {
-                self.chats.remove(&gone);
-                Some(ChatChange::ContactRemoved(gone))
+            DirectoryChange::ContactRemoved(_) => {
+                self.part_with_gone();
+                None
             }
             DirectoryChange::Unread(..) | DirectoryChange::Requests | DirectoryChange::None => None,
         }
+    }
+
+    /// Takes the chats of contacts that are gone out of the others.
+    fn part_with_gone(&mut self) {
+        let is_known = |id: &ContactId| self.known.contact(*id).is_some();
+        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            core::mem::take(&mut self.chats).into_iter().partition(|(id, _)| is_known(id));
+        self.chats = kept;
+        self.gone.extend(gone.into_values());
+    }
+
+    /// The chats of contacts that are gone since this was asked last.
+    pub(super) fn take_gone(&mut self) -> Vec<Chat> {
+        core::mem::take(&mut self.gone)
     }
 
     /// Puts what was told anew in the place of what was known. What is gone in it disappears; of the
@@ -156,10 +176,7 @@ impl ChatDirectory {
         for gone in before.identities().filter(|one| self.known.identity(one.id).is_none()) {
             changes.push(ChatChange::IdentityRemoved(gone.id));
         }
-        for gone in before.contacts().filter(|one| self.known.contact(one.id).is_none()) {
-            self.chats.remove(&gone.id);
-            changes.push(ChatChange::ContactRemoved(gone.id));
-        }
+        self.part_with_gone();
         // The one that speaks by default first: it is the one to begin with.
         let mut identities: Vec<&Identity> = self.known.identities().collect();
         identities.sort_by_key(|identity| !identity.is_default);
@@ -216,7 +233,7 @@ impl ChatDirectory {
     }
 
     /// A request.
-    pub(super) fn request(&self, id: RequestId) -> Option<&Request> {
+    pub(in crate::shell::ui) fn request(&self, id: RequestId) -> Option<&Request> {
         self.known.requests().find(|request| request.id == id)
     }
 

@@ -1,8 +1,11 @@
 //! Events of the node and answers to calls, and what each changes.
 
-use super::chat::HistoryWanted;
+use super::chat::{Chat, HistoryWanted};
 use super::directory::ChatChange;
-use super::{CallId, Model, PendingCall, UiEffect, prompt, refusal, search, sentence, verify};
+use super::{
+    CallId, Model, Overlay, PendingCall, Prompt, PromptPurpose, Since, UiEffect, prompt, refusal,
+    search, sentence, verify,
+};
 use crate::engine::event::MessageView;
 use crate::shell::api::calls::{AnyReply, Page};
 use crate::shell::api::{Event, Message};
@@ -17,11 +20,47 @@ pub(super) fn receive(model: &mut Model, event: Event, effects: &mut Vec<UiEffec
             model.say_hint(clock_skew::words(clock));
         }
     }
-    for change in model.directory.apply(event) {
+    let chosen = model.current().and_then(|chat| chat.chosen);
+    let had_no_identity = model.directory.has_no_identity();
+    let changes = model.directory.apply(event);
+    if had_no_identity && !model.directory.has_no_identity() {
+        keep_welcome(model);
+    }
+    for gone in model.directory.take_gone() {
+        forget(model, gone);
+    }
+    for change in changes {
         follow(model, change, effects);
     }
-    // Rows may have gone.
-    model.navigation.mark_row(model.navigation.row, &model.directory);
+    // Rows may have gone, or have changed places.
+    model.navigation.follow_mark(&model.directory);
+    let now = model.current().and_then(|chat| chat.chosen);
+    if chosen.is_some() && now != chosen {
+        model.navigation.note_other_mark();
+    }
+}
+
+/// An identity came from elsewhere while a name was typed for the first one: the name stays in a field
+/// of its own, under the hands that type it.
+fn keep_welcome(model: &mut Model) {
+    let is_ours = model.pending.awaits(&PendingCall::Identity);
+    if !is_ours && !model.welcome.field.is_empty() && model.navigation.overlay.is_none() {
+        let prompt =
+            core::mem::replace(&mut model.welcome, Prompt::new(PromptPurpose::NewIdentity));
+        model.navigation.overlay = Some(Overlay::Prompt(prompt));
+    }
+}
+
+/// A contact is gone. What was being written in the open chat stays under the hands that write it, and
+/// goes to nobody.
+fn forget(model: &mut Model, gone: Chat) {
+    let was_open = model.navigation.open == Some(gone.id());
+    model.navigation.forget_contact(gone.id());
+    if was_open && !gone.composer.is_empty() {
+        let earlier = core::mem::replace(&mut model.scratch, gone.composer);
+        model.scratch.put_in_front(earlier.text());
+        model.say_hint("the contact was removed; what you wrote was sent to nobody and stays here");
+    }
 }
 
 /// Follows a change of the directory with what depends on it: the navigation, the status, the bell.
@@ -33,18 +72,15 @@ fn follow(model: &mut Model, change: ChatChange, effects: &mut Vec<UiEffect>) {
         }
         // Without an identity that speaks no chat could be opened.
         ChatChange::IdentityRemoved(gone) if navigation.speaking == Some(gone) => {
-            model.speak_as(model.directory.first_speaker(), effects);
+            navigation.let_speak(model.directory.first_speaker());
+            navigation.forget_identity(gone);
         }
         ChatChange::Contact(contact, identity) => {
-            // A first contact opens by itself; a later one takes nobody away from an open chat.
-            if navigation.open.is_none() && navigation.speaking == Some(identity) {
-                navigation.open = Some(contact);
-            }
+            navigation.open_at_the_start(contact, identity);
             if navigation.open == Some(contact) {
                 model.ask_for_history(HistoryWanted::Any, effects);
             }
         }
-        ChatChange::ContactRemoved(gone) => navigation.forget_contact(gone),
         // What is in view needs no bell.
         ChatChange::FirstUnread(contact) if !navigation.shows_newest_of(contact) => {
             effects.push(UiEffect::Bell);
@@ -55,7 +91,8 @@ fn follow(model: &mut Model, change: ChatChange, effects: &mut Vec<UiEffect>) {
         ChatChange::Outdated(contact) if navigation.open == Some(contact) => {
             model.ask_for_history(HistoryWanted::Any, effects);
         }
-        ChatChange::IdentityRemoved(_) | ChatChange::FirstUnread(_) | ChatChange::Outdated(_) => {}
+        ChatChange::IdentityRemoved(gone) => navigation.forget_identity(gone),
+        ChatChange::FirstUnread(_) | ChatChange::Outdated(_) => {}
     }
 }
 
@@ -67,20 +104,26 @@ pub(super) fn on_answer(
     effects: &mut Vec<UiEffect>,
 ) {
     let Some(about) = model.pending.take(id) else { return };
+    let since = model.pending.since(id);
     match (about, reply) {
         (PendingCall::Verify(contact, proof), reply) => {
             verify::on_compared(model, (contact, proof), reply);
         }
         // As if nobody else used it: the person asked for the end, and the node says nothing.
         (PendingCall::Quit, Err(_)) => model.on_other_clients(0, effects),
-        (about, Ok(reply)) => on_reply(model, about, reply, effects),
-        (about, Err(failure)) => on_refusal(model, about, &failure),
+        (about, Ok(reply)) => on_reply(model, (about, since), reply, effects),
+        (about, Err(failure)) => on_refusal(model, (about, since), &failure),
     }
 }
 
-fn on_reply(model: &mut Model, about: PendingCall, reply: AnyReply, effects: &mut Vec<UiEffect>) {
+fn on_reply(
+    model: &mut Model,
+    (about, since): (PendingCall, Since),
+    reply: AnyReply,
+    effects: &mut Vec<UiEffect>,
+) {
     match (about, reply) {
-        (PendingCall::Typed(about, ..), reply) => on_reply(model, *about, reply, effects),
+        (PendingCall::Typed(about, ..), reply) => on_reply(model, (*about, since), reply, effects),
         (PendingCall::Report, AnyReply::Status(report)) => {
             model.node.persistence = Some(report.persistence);
         }
@@ -94,7 +137,10 @@ fn on_reply(model: &mut Model, about: PendingCall, reply: AnyReply, effects: &mu
             if model.directory.identity(id).is_none() {
                 receive(model, Event::Identity(identity), effects);
             }
-            model.speak_as(Some(id), effects);
+            match since {
+                Since::Nothing => model.speak_as(Some(id), effects),
+                Since::Keys => model.say_hint("the new identity is there; F6 lists it"),
+            }
         }
         (
             PendingCall::Contact,
@@ -105,7 +151,14 @@ fn on_reply(model: &mut Model, about: PendingCall, reply: AnyReply, effects: &mu
             if model.directory.chat(id).is_none() {
                 receive(model, Event::Contact(contact), effects);
             }
-            model.open_chat(id, effects);
+            match since {
+                Since::Nothing => model.open_chat(id, effects),
+                // It would take along what is being typed.
+                Since::Keys => {
+                    let name = model.directory.name_of(id);
+                    model.say_hint(format!("{name} is a contact now; Ctrl+P opens the chat"));
+                }
+            }
         }
         (PendingCall::History(contact, range), AnyReply::History(part)) => {
             model.directory.add_history(contact, range, (views(part.items), part.older));
@@ -127,10 +180,11 @@ fn views(messages: Vec<Message>) -> Vec<MessageView> {
     messages.into_iter().map(|message| message.view).collect()
 }
 
-fn on_refusal(model: &mut Model, about: PendingCall, failure: &Failure) {
+fn on_refusal(model: &mut Model, (about, since): (PendingCall, Since), failure: &Failure) {
     match about {
         PendingCall::Typed(_, purpose, text) => {
-            prompt::refuse(model, purpose, &text, refusal(failure, "nothing was changed"));
+            let reason = refusal(failure, "nothing was changed");
+            prompt::refuse(model, (purpose, &text), reason, since);
         }
         PendingCall::Say(contact, text) => {
             let composer = model.directory.chat_mut(contact).map(|chat| &mut chat.composer);

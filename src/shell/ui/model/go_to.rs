@@ -11,10 +11,11 @@ use super::{Model, UiEffect};
 /// The pages one can go to besides the chats, in the order of the list.
 const PAGES: [UiPage; 4] = [UiPage::Contacts, UiPage::Network, UiPage::Identities, UiPage::Help];
 
-/// The text that filters the targets, and the index of the marked one.
+/// The text that filters the targets, and the marked one.
 pub(in crate::shell::ui) struct GoToPicker {
     pub(in crate::shell::ui) filter: Composer,
-    pub(in crate::shell::ui) index: usize,
+    /// The target itself and not its row: chats come, go and are renamed while one chooses.
+    marked: Option<GoToTarget>,
 }
 
 /// A place to go to.
@@ -27,19 +28,36 @@ pub(in crate::shell::ui) enum GoToTarget {
 }
 
 impl GoToPicker {
-    pub(super) const fn new() -> Self {
-        Self { filter: Composer::new(LineMode::One, MAX_NAME_BYTES), index: 0 }
+    /// A picker without a text, with its first target marked.
+    pub(super) fn new(directory: &ChatDirectory, identity: Option<IdentityId>) -> Self {
+        let filter = Composer::new(LineMode::One, MAX_NAME_BYTES);
+        let mut picker = Self { filter, marked: None };
+        picker.mark_first(directory, identity);
+        picker
     }
 
-    /// Marks the target above, or stays at the first.
-    pub(super) const fn mark_above(&mut self) {
-        self.index = self.index.saturating_sub(1);
+    /// Marks the first target.
+    pub(super) fn mark_first(&mut self, directory: &ChatDirectory, identity: Option<IdentityId>) {
+        self.marked = self.targets(directory, identity).first().copied();
     }
 
-    /// Marks the target below, or stays at the last.
-    pub(super) fn mark_below(&mut self, directory: &ChatDirectory, identity: Option<IdentityId>) {
-        let last = self.targets(directory, identity).len().saturating_sub(1);
-        self.index = (self.index + 1).min(last);
+    /// Marks the target so many rows below, or above, or the last one in that direction; the first
+    /// one if none is marked.
+    pub(super) fn step(
+        &mut self,
+        step: isize,
+        directory: &ChatDirectory,
+        identity: Option<IdentityId>,
+    ) {
+        let targets = self.targets(directory, identity);
+        let last = targets.len().saturating_sub(1);
+        let row = self.row(&targets).map_or(0, |row| row.saturating_add_signed(step).min(last));
+        self.marked = targets.get(row).copied();
+    }
+
+    /// The row of the marked target; none if it is gone.
+    pub(in crate::shell::ui) fn row(&self, targets: &[GoToTarget]) -> Option<usize> {
+        targets.iter().position(|target| Some(*target) == self.marked)
     }
 
     /// The targets of an identity that fit the text.

@@ -22,8 +22,8 @@ pub(super) fn act(model: &mut Model, key: ListAction, effects: &mut Vec<UiEffect
         ListAction::Down => navigation.mark_row(navigation.row + 1, directory),
         ListAction::First => navigation.mark_row(0, directory),
         ListAction::Last => navigation.mark_row(usize::MAX, directory),
-        ListAction::NextTab => navigation.next_tab(),
-        ListAction::Add => navigation.prompt(PromptPurpose::AddKey),
+        ListAction::NextTab => navigation.next_tab(directory),
+        ListAction::Add => model.prompt_contact(None),
         ListAction::New => navigation.prompt(PromptPurpose::NewIdentity),
         ListAction::Invite => navigation.show_invite(directory),
         ListAction::Row(action) => match navigation.marked(directory) {

@@ -49,7 +49,7 @@ pub(super) use go_to::{GoToPicker, GoToTarget};
 pub(super) use navigation::ContactsTab;
 pub use node_report::NodeHost;
 pub(super) use node_report::NodeLink;
-pub(super) use overlay::{Leaving, Overlay, QrPolarity};
+pub(super) use overlay::{GoneSubject, Leaving, Overlay, QrPolarity};
 pub use pending::CallId;
 pub(super) use prompt::{Prompt, PromptPurpose};
 pub(super) use search::Search;
@@ -66,7 +66,7 @@ use chat::{HistoryRange, HistoryWanted};
 use directory::ChatDirectory;
 use navigation::Navigation;
 use node_report::NodeReport;
-use pending::{PendingCall, PendingCalls};
+use pending::{PendingCall, PendingCalls, Since};
 use search::HistorySeek;
 use timed_status::TimedStatus;
 
@@ -79,7 +79,8 @@ pub struct Model {
     pub(super) status: TimedStatus,
     /// The field for the name of the first identity, shown while there is none.
     pub(super) welcome: Prompt,
-    /// The composer for slash commands while no chat is open.
+    /// The composer while no chat is open: for slash commands, and for what was being written when
+    /// the open chat went.
     pub(super) scratch: Composer,
     /// The polarity of QR codes.
     pub(super) qr_polarity: QrPolarity,
@@ -173,7 +174,7 @@ impl Model {
             node: NodeReport::default(),
             status: TimedStatus::new((options.clock)()),
             welcome: Prompt::new(PromptPurpose::NewIdentity),
-            scratch: Composer::new(LineMode::One, options.max_text),
+            scratch: Composer::new(LineMode::Many, options.max_text),
             qr_polarity: QrPolarity::Dark,
             pending: PendingCalls::new(),
             seek: None,
@@ -225,6 +226,7 @@ impl Model {
     /// Does what a key says.
     pub fn on_key(&mut self, event: KeyEvent) -> Vec<UiEffect> {
         let mut effects = Vec::new();
+        self.navigation.note_hands();
         // What was typed before a question was on the screen is no answer to it. A chord is no part
         // of a text, and keeps its meaning.
         if self.navigation.has_unseen_question() && !event.modifiers.contains(KeyModifiers::CONTROL)
@@ -233,6 +235,7 @@ impl Model {
         }
         // A person who types stays where they are.
         self.seek = None;
+        self.pending.note_key();
         self.read_what_is_shown(&mut effects);
         if let Some(Overlay::Fatal(_)) = self.navigation.overlay {
             // No letter and no Enter ends it: it comes while a person types, and says why only once.
@@ -243,6 +246,12 @@ impl Model {
             return if leaves { vec![UiEffect::Quit(QuitReason::Fatal)] } else { effects };
         }
         if let Some(action) = keys::action(self.context(), event) {
+            // It was pressed for what was marked before.
+            if self.navigation.has_unseen_mark()
+                && matches!(action, KeyAction::List(_) | KeyAction::Browse(_))
+            {
+                return effects;
+            }
             // A person who goes on does not want to leave any more.
             if self.quit_mode == QuitMode::WhenKnown && action != KeyAction::Quit {
                 self.quit_mode = QuitMode::No;
@@ -259,6 +268,9 @@ impl Model {
 
     /// Takes a paste in. The paste itself never sends anything.
     pub fn paste(&mut self, pasted: &str) -> Vec<UiEffect> {
+        self.navigation.note_hands();
+        self.seek = None;
+        self.pending.note_key();
         composing::paste(self, pasted);
         Vec::new()
     }
@@ -280,12 +292,10 @@ impl Model {
         effects
     }
 
-    /// Notes that the screen shows the question that waits, and that no key is left that was typed
-    /// before it did: from here on keys answer it.
+    /// Notes that the screen shows the question that waits, or what is marked, and that no key is left
+    /// that was typed before it did: from here on keys answer it.
     pub fn on_question_seen(&mut self) {
-        if let Some(overlay) = &mut self.navigation.overlay {
-            overlay.note_seen();
-        }
+        self.navigation.note_seen();
     }
 
     /// The context in which the next key is read.
@@ -416,7 +426,7 @@ impl Model {
     /// Goes to a page.
     fn show(&mut self, page: UiPage) {
         self.leave_chat();
-        self.navigation.show(page);
+        self.navigation.show(page, &self.directory);
     }
 
     /// Opens a chat, and asks for its history if none of it is here.
@@ -432,7 +442,7 @@ impl Model {
         self.ask_for_history(HistoryWanted::Any, effects);
     }
 
-    /// Changes the speaking identity; its first chat opens.
+    /// Changes the speaking identity, because the person says so; its first chat opens.
     fn speak_as(&mut self, identity: Option<IdentityId>, effects: &mut Vec<UiEffect>) {
         self.leave_chat();
         self.status.hint = None;

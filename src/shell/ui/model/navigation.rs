@@ -6,7 +6,7 @@ use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use super::super::keys::{KeyContext, UiPage};
 use super::chat::ContactChat;
 use super::directory::{ChatDirectory, ContactFilter};
-use super::overlay::{Confirmation, Overlay, QuestionSight};
+use super::overlay::{Confirmation, GoneSubject, Overlay, QuestionSight};
 use super::prompt::{Prompt, PromptPurpose};
 use super::{FollowNewest, ScrollPosition};
 use crate::shell::api::calls::AnyCall;
@@ -19,11 +19,27 @@ pub(in crate::shell::ui) struct Navigation {
     pub(in crate::shell::ui) tab: ContactsTab,
     /// The index of the marked row of the list.
     pub(in crate::shell::ui) row: usize,
+    /// The marked row itself. Rows come, go and change places by themselves; a key is meant for the
+    /// one that its person has marked.
+    mark: Option<ListRow>,
+    /// Whether what is marked was on the screen, if its person did not mark it.
+    mark_sight: QuestionSight,
     /// The identity the person speaks as.
     pub(in crate::shell::ui) speaking: Option<IdentityId>,
     /// The open chat.
     pub(in crate::shell::ui) open: Option<ContactId>,
     following: FollowNewest,
+    hands: Hands,
+}
+
+/// Whether the person has pressed a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hands {
+    /// Not yet.
+    Idle,
+    /// From the first key on only what the person does opens a chat: one that opened by itself would
+    /// get what is being typed.
+    OnKeys,
 }
 
 /// The lists on the page of contacts.
@@ -59,9 +75,12 @@ impl Navigation {
             overlay: None,
             tab: ContactsTab::Contacts,
             row: 0,
+            mark: None,
+            mark_sight: QuestionSight::Seen,
             speaking: None,
             open: None,
             following: FollowNewest::Yes,
+            hands: Hands::Idle,
         }
     }
 
@@ -71,11 +90,36 @@ impl Navigation {
         (self.page, self.tab, self.open, overlay)
     }
 
-    /// Goes to a page.
-    pub(super) fn show(&mut self, page: UiPage) {
+    /// Goes to a page; the first row of a list is marked.
+    pub(super) fn show(&mut self, page: UiPage, directory: &ChatDirectory) {
         self.overlay = None;
         self.page = page;
-        self.row = 0;
+        self.mark_row(0, directory);
+    }
+
+    /// Goes to a list of the page of contacts.
+    pub(super) fn show_tab(&mut self, tab: ContactsTab, directory: &ChatDirectory) {
+        self.tab = tab;
+        self.show(UiPage::Contacts, directory);
+    }
+
+    /// Notes that the person has pressed a key.
+    pub(super) const fn note_hands(&mut self) {
+        self.hands = Hands::OnKeys;
+    }
+
+    /// Opens the chat of a contact of this identity by itself, if nobody has pressed a key and none
+    /// is open.
+    pub(super) fn open_at_the_start(&mut self, contact: ContactId, identity: IdentityId) {
+        if self.hands == Hands::Idle && self.open.is_none() && self.speaking == Some(identity) {
+            self.open = Some(contact);
+        }
+    }
+
+    /// Another identity speaks because the one that did is gone. Nobody asked for its chats: none
+    /// opens, and the page stays.
+    pub(super) const fn let_speak(&mut self, identity: Option<IdentityId>) {
+        self.speaking = identity;
     }
 
     /// Closes the overlay, or goes back to the chats if there is none.
@@ -136,6 +180,25 @@ impl Navigation {
         self.overlay.as_ref().is_some_and(Overlay::is_unseen_question)
     }
 
+    /// Whether something is marked, with nothing in front of it, that its person did not mark and may
+    /// not have seen.
+    pub(in crate::shell::ui) fn has_unseen_mark(&self) -> bool {
+        self.overlay.is_none() && self.mark_sight == QuestionSight::Unseen
+    }
+
+    /// Notes that what waits in front, or what is marked, is on the screen.
+    pub(super) const fn note_seen(&mut self) {
+        match &mut self.overlay {
+            Some(overlay) => overlay.note_seen(),
+            None => self.mark_sight = QuestionSight::Seen,
+        }
+    }
+
+    /// Something else is marked than the person has marked: keys act on it once it was seen.
+    pub(super) const fn note_other_mark(&mut self) {
+        self.mark_sight = QuestionSight::Unseen;
+    }
+
     /// Shows the invite of the marked identity, or of the speaking one.
     pub(super) fn show_invite(&mut self, directory: &ChatDirectory) {
         let identity = match self.marked(directory) {
@@ -147,17 +210,17 @@ impl Navigation {
     }
 
     /// Marks the first target of the picker, after the text in it has changed.
-    pub(super) const fn mark_first_target(&mut self) {
+    pub(super) fn mark_first_target(&mut self, directory: &ChatDirectory) {
         if let Some(Overlay::GoTo(picker)) = &mut self.overlay {
-            picker.index = 0;
+            picker.mark_first(directory, self.speaking);
         }
     }
 
     /// Goes to the next list of the page of contacts.
-    pub(super) fn next_tab(&mut self) {
+    pub(super) fn next_tab(&mut self, directory: &ChatDirectory) {
         if self.page == UiPage::Contacts {
             self.tab = self.tab.next();
-            self.row = 0;
+            self.mark_row(0, directory);
         }
     }
 
@@ -183,12 +246,31 @@ impl Navigation {
 
     /// The marked row.
     pub(super) fn marked(&self, directory: &ChatDirectory) -> Option<ListRow> {
-        self.rows(directory).get(self.row).copied()
+        // Of the list that is shown: another page may have had one, too.
+        self.mark.filter(|mark| self.rows(directory).contains(mark))
     }
 
-    /// Marks a row, or the last one if there are fewer.
+    /// Marks a row, or the last one if there are fewer, because the person says so.
     pub(super) fn mark_row(&mut self, row: usize, directory: &ChatDirectory) {
-        self.row = row.min(self.rows(directory).len().saturating_sub(1));
+        let rows = self.rows(directory);
+        self.row = row.min(rows.len().saturating_sub(1));
+        self.mark = rows.get(self.row).copied();
+        self.mark_sight = QuestionSight::Seen;
+    }
+
+    /// Follows the marked row to its place, after rows may have come, gone or changed places. If it
+    /// is gone, the one in its place is marked.
+    pub(super) fn follow_mark(&mut self, directory: &ChatDirectory) {
+        let rows = self.rows(directory);
+        if let Some(place) = rows.iter().position(|row| Some(*row) == self.mark) {
+            self.row = place;
+            return;
+        }
+        self.row = self.row.min(rows.len().saturating_sub(1));
+        self.mark = rows.get(self.row).copied();
+        if self.mark.is_some() {
+            self.note_other_mark();
+        }
     }
 
     /// Notes which part of the open chat the last drawing showed.
@@ -217,20 +299,28 @@ impl Navigation {
         self.shows_newest() && self.overlay.is_none()
     }
 
-    /// A contact is gone: closes its chat and an overlay about it.
+    /// A contact is gone: closes its chat. An overlay about it says so, and is the person's to close:
+    /// keys that were meant for it would act on what is behind.
     pub(super) fn forget_contact(&mut self, gone: ContactId) {
         if self.open == Some(gone) {
             self.open = None;
         }
         if self.overlay.as_mut().is_some_and(|overlay| overlay.forget_contact(gone)) {
-            self.overlay = None;
+            self.overlay = Some(Overlay::Gone(GoneSubject::Contact));
         }
     }
 
-    /// A message was erased: closes an overlay about it.
+    /// A message was erased: an overlay about it says so.
     pub(super) fn forget_message(&mut self, gone: MessageId) {
         if self.overlay.as_mut().is_some_and(|overlay| overlay.forget_message(gone)) {
-            self.overlay = None;
+            self.overlay = Some(Overlay::Gone(GoneSubject::Message));
+        }
+    }
+
+    /// An identity of ours is gone: an overlay that shows its invite says so.
+    pub(super) fn forget_identity(&mut self, gone: IdentityId) {
+        if matches!(self.overlay, Some(Overlay::Invite(whose)) if whose == gone) {
+            self.overlay = Some(Overlay::Gone(GoneSubject::Identity));
         }
     }
 

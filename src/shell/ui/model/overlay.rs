@@ -33,8 +33,18 @@ pub(in crate::shell::ui) enum Overlay {
     /// The question whether to leave although messages have not left this machine, or although
     /// other clients use the node.
     Leaving(Leaving),
+    /// What stood here was about something that is gone.
+    Gone(GoneSubject),
     /// The reason why there is no node any more.
     Fatal(String),
+}
+
+/// What is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shell::ui) enum GoneSubject {
+    Contact,
+    Message,
+    Identity,
 }
 
 impl Overlay {
@@ -50,7 +60,7 @@ impl Overlay {
             Self::Verify(_) => KeyContext::Comparing,
             Self::Mismatch(_) => KeyContext::Choosing,
             Self::Search(_) => KeyContext::Found,
-            Self::Why(_) | Self::Keys(_) | Self::Fatal(_) => KeyContext::Page,
+            Self::Why(_) | Self::Keys(_) | Self::Gone(_) | Self::Fatal(_) => KeyContext::Page,
         }
     }
 
@@ -67,17 +77,20 @@ impl Overlay {
             | Self::Why(_)
             | Self::Invite(_)
             | Self::Leaving(_)
+            | Self::Gone(_)
             | Self::Fatal(_) => None,
         }
     }
 
-    /// Whether it is a question of one key that its person may not have seen.
+    /// Whether it is a question of one key, or a list in which something else is marked now, that its
+    /// person may not have seen.
     pub(super) const fn is_unseen_question(&self) -> bool {
         matches!(
             self,
             Self::Confirm(Confirmation { sight: QuestionSight::Unseen, .. })
                 | Self::Leaving(Leaving { sight: QuestionSight::Unseen, .. })
                 | Self::Mismatch(Mismatch { sight: QuestionSight::Unseen, .. })
+                | Self::Search(Search { sight: QuestionSight::Unseen, .. })
         )
     }
 
@@ -87,9 +100,10 @@ impl Overlay {
             Self::Confirm(confirm) => confirm.sight = QuestionSight::Seen,
             Self::Leaving(leaving) => leaving.sight = QuestionSight::Seen,
             Self::Mismatch(mismatch) => mismatch.sight = QuestionSight::Seen,
+            Self::Search(search) => search.sight = QuestionSight::Seen,
             Self::Prompt(_)
             | Self::GoTo(_)
-            | Self::Search(_)
+            | Self::Gone(_)
             | Self::Why(_)
             | Self::Invite(_)
             | Self::Verify(_)
@@ -99,7 +113,7 @@ impl Overlay {
     }
 
     /// A contact is gone: removes its messages from the results of a search. Answers whether the
-    /// overlay is about that contact and has to close.
+    /// overlay is about that contact and has nothing to say any more.
     pub(super) fn forget_contact(&mut self, gone: ContactId) -> bool {
         match self {
             // It is about a message of the open chat, and which chat that was is not kept.
@@ -117,12 +131,13 @@ impl Overlay {
             | Self::Confirm(_)
             | Self::Invite(_)
             | Self::Leaving(_)
+            | Self::Gone(_)
             | Self::Fatal(_) => false,
         }
     }
 
     /// A message was erased: it is no result of a search any more. Answers whether the overlay is
-    /// about that message and has to close.
+    /// about that message and has nothing to say any more.
     pub(super) fn forget_message(&mut self, gone: MessageId) -> bool {
         match self {
             Self::Why(message) => *message == gone,
@@ -138,6 +153,7 @@ impl Overlay {
             | Self::Confirm(_)
             | Self::Invite(_)
             | Self::Leaving(_)
+            | Self::Gone(_)
             | Self::Fatal(_) => false,
         }
     }

@@ -46,11 +46,37 @@ pub(super) enum PendingCall {
 pub(super) struct PendingCalls {
     by_id: BTreeMap<CallId, PendingCall>,
     next_id: u64,
+    /// The first id of those that were given since the last key.
+    since_last_key: u64,
+}
+
+/// What the person did since a call was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    /// Nothing: whoever asked waits for the answer.
+    Nothing,
+    /// Something else: an answer that went to another place would take along what is being typed.
+    Keys,
 }
 
 impl PendingCalls {
     pub(super) const fn new() -> Self {
-        Self { by_id: BTreeMap::new(), next_id: 1 }
+        Self { by_id: BTreeMap::new(), next_id: 1, since_last_key: 1 }
+    }
+
+    /// Notes that the person presses a key or pastes.
+    pub(super) const fn note_key(&mut self) {
+        self.since_last_key = self.next_id;
+    }
+
+    /// What the person did since this call was made.
+    pub(super) const fn since(&self, id: CallId) -> Since {
+        if id.0 >= self.since_last_key { Since::Nothing } else { Since::Keys }
+    }
+
+    /// Whether a call for this waits.
+    pub(super) fn awaits(&self, call: &PendingCall) -> bool {
+        self.by_id.values().any(|waiting| waiting == call)
     }
 
     /// Keeps a call until it is answered, and gives it an id; none if too many wait.

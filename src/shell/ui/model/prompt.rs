@@ -1,7 +1,7 @@
 //! Prompts: fields that ask for one thing, and what follows from the text in them.
 
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::id::{ContactId, RequestId};
+use crate::engine::id::{ContactId, IdentityId, RequestId};
 use crate::engine::node::MAX_NAME;
 use crate::engine::text::spelled_name;
 
@@ -9,8 +9,7 @@ use super::super::composer::{Composer, LineMode};
 use super::super::options::InviteCodec;
 use super::directory::ChatDirectory;
 use super::pending::PendingCall;
-use super::{Erasure, Model, Overlay, UiEffect, composing, go_to, search, sentence};
-use crate::shell::api::Identity;
+use super::{Erasure, Model, Overlay, Since, UiEffect, composing, go_to, search, sentence};
 use crate::shell::api::calls::{
     AnyCall, Call as _, ContactAcceptKey, ContactAdd, ContactRekey, ContactRename, IdentityNew,
     RequestAccept,
@@ -42,10 +41,11 @@ pub(in crate::shell::ui) struct Prompt {
 pub(in crate::shell::ui) enum PromptPurpose {
     /// A name for an identity.
     NewIdentity,
-    /// The invite or key of a new contact.
-    AddKey,
-    /// A name for the new contact with this key.
-    AddName(PublicKey),
+    /// The invite or key of a new contact of this identity: another one may speak before it is
+    /// answered, and a contact must not get to know that one.
+    AddKey(IdentityId),
+    /// A name for the new contact of this identity with this key.
+    AddName(IdentityId, PublicKey),
     /// A name for the stranger whose request is accepted.
     Accept(RequestId),
     /// Another name for a contact.
@@ -70,8 +70,8 @@ impl PromptPurpose {
             Self::Erase(erasure) => erasure.is_about(contact),
             Self::Send(whom) => whom == contact,
             Self::NewIdentity
-            | Self::AddKey
-            | Self::AddName(_)
+            | Self::AddKey(_)
+            | Self::AddName(..)
             | Self::Accept(_)
             | Self::Rename(_)
             | Self::Rekey(_)
@@ -94,17 +94,17 @@ pub(super) enum Submission {
     Send(ContactId),
     /// Search for these words.
     Search(Option<ContactId>, String),
-    /// Nothing: no identity speaks any more that could add a contact, or what it is about is gone.
+    /// Nothing: what it is about is gone.
     Nothing,
 }
 
 impl Prompt {
     pub(super) const fn new(purpose: PromptPurpose) -> Self {
         let limit = match purpose {
-            PromptPurpose::AddKey | PromptPurpose::Rekey(_) => MAX_INVITE_BYTES,
+            PromptPurpose::AddKey(_) | PromptPurpose::Rekey(_) => MAX_INVITE_BYTES,
             PromptPurpose::Erase(_) => MAX_WHOLE_NAME_BYTES,
             PromptPurpose::NewIdentity
-            | PromptPurpose::AddName(_)
+            | PromptPurpose::AddName(..)
             | PromptPurpose::Accept(_)
             | PromptPurpose::Rename(_)
             | PromptPurpose::AcceptUnverified(_)
@@ -114,13 +114,11 @@ impl Prompt {
         Self { purpose, field: Composer::new(LineMode::One, limit), error: None }
     }
 
-    /// The consequence of Enter while `speaking` is the speaking identity, or why the text is
-    /// refused.
+    /// The consequence of Enter, or why the text is refused.
     pub(super) fn submit(
         &self,
         invites: InviteCodec,
         directory: &ChatDirectory,
-        speaking: Option<&Identity>,
     ) -> Result<Submission, String> {
         let text = self.field.text().trim().to_owned();
         if text.is_empty() {
@@ -131,9 +129,13 @@ impl Prompt {
             PromptPurpose::NewIdentity => {
                 (IdentityNew { name: text }.into_any(), PendingCall::Identity)
             }
-            PromptPurpose::AddKey => return Ok(Submission::Next(PromptPurpose::AddName(key()?))),
-            PromptPurpose::AddName(key) => {
-                let Some(identity) = speaking else { return Ok(Submission::Nothing) };
+            PromptPurpose::AddKey(whose) => {
+                return Ok(Submission::Next(PromptPurpose::AddName(whose, key()?)));
+            }
+            PromptPurpose::AddName(whose, key) => {
+                let Some(identity) = directory.identity(whose) else {
+                    return Err("the identity that was to add them is gone".to_owned());
+                };
                 let identity = Some(identity.name.clone());
                 let add = ContactAdd {
                     identity,
@@ -145,7 +147,7 @@ impl Prompt {
             }
             PromptPurpose::Accept(request) => {
                 let Some(request) = directory.request(request) else {
-                    return Ok(Submission::Nothing);
+                    return Err("this request is gone; nothing was accepted".to_owned());
                 };
                 let accept = RequestAccept { request: request.reference(), name: text };
                 (accept.into_any(), PendingCall::Contact)
@@ -209,9 +211,10 @@ pub(super) fn submit(model: &mut Model, effects: &mut Vec<UiEffect>) {
         },
         Some(Overlay::GoTo(picker)) => {
             let targets = picker.targets(&model.directory, model.navigation.speaking);
-            match targets.get(picker.index).copied() {
+            match picker.row(&targets).and_then(|row| targets.get(row)).copied() {
                 Some(target) => go_to::go(model, target, effects),
-                // Nothing fits what was typed: the text stays, to be corrected.
+                // Nothing fits what was typed, or the one that was marked is gone: the text stays, to
+                // be corrected.
                 None => model.navigation.overlay = Some(Overlay::GoTo(picker)),
             }
         }
@@ -227,15 +230,18 @@ pub(super) fn submit(model: &mut Model, effects: &mut Vec<UiEffect>) {
 }
 
 fn consequence(model: &Model, prompt: &Prompt) -> Result<Submission, String> {
-    let directory = &model.directory;
-    let speaking = model.navigation.speaking.and_then(|id| directory.identity(id));
-    prompt.submit(model.options.invites, directory, speaking)
+    prompt.submit(model.options.invites, &model.directory)
 }
 
-/// What was typed is refused: the prompt is there again with it and with the reason, unless something
-/// else is asked meanwhile.
-pub(super) fn refuse(model: &mut Model, purpose: PromptPurpose, text: &str, reason: String) {
-    if model.navigation.overlay.is_some() {
+/// What was typed is refused: the prompt is there again with it and with the reason, unless its
+/// person has gone on meanwhile: what is typed by now is no answer to it.
+pub(super) fn refuse(
+    model: &mut Model,
+    (purpose, text): (PromptPurpose, &str),
+    reason: String,
+    since: Since,
+) {
+    if model.navigation.overlay.is_some() || since == Since::Keys {
         return model.say_hint(reason);
     }
     let mut prompt = Prompt::new(purpose);
@@ -255,7 +261,7 @@ fn follow(model: &mut Model, submission: Submission, effects: &mut Vec<UiEffect>
         Submission::Send(contact) => composing::say_as_written(model, contact, effects),
         Submission::Next(purpose) => model.navigation.prompt(purpose),
         Submission::Search(contact, words) => search::search(model, contact, words, effects),
-        Submission::Nothing => {}
+        Submission::Nothing => model.say_hint("what was asked about is gone; nothing was done"),
     }
 }
 
@@ -273,14 +279,14 @@ mod tests {
         };
         let mut prompt = Prompt::new(purpose);
         prompt.field.replace(text);
-        prompt.submit(invites, &ChatDirectory::new(100), None)
+        prompt.submit(invites, &ChatDirectory::new(100))
     }
 
     #[test]
     fn blanks_alone_are_nothing_for_every_purpose() {
         for purpose in [
             PromptPurpose::NewIdentity,
-            PromptPurpose::AddKey,
+            PromptPurpose::AddKey(IdentityId(1)),
             PromptPurpose::Accept(RequestId(1)),
             PromptPurpose::Rename(MIRA),
             PromptPurpose::Rekey(MIRA),

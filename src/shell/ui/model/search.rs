@@ -5,6 +5,7 @@ use crate::engine::id::{ContactId, MessageId};
 
 use super::super::keys::ChooseAction;
 use super::chat::{Chat, HistoryRange, HistoryWanted};
+use super::overlay::QuestionSight;
 use super::{Model, Overlay, PendingCall, UiEffect, sentence};
 use crate::shell::api::calls::{Call as _, Page, Search as SearchCall};
 
@@ -28,11 +29,13 @@ pub(in crate::shell::ui) struct Search {
     /// Whether there are older ones.
     pub(in crate::shell::ui) more: bool,
     pub(in crate::shell::ui) index: usize,
+    pub(super) sight: QuestionSight,
 }
 
 impl Search {
     pub(super) const fn new(contact: Option<ContactId>, words: String) -> Self {
-        Self { contact, words, found: None, more: false, index: 0 }
+        let sight = QuestionSight::Seen;
+        Self { contact, words, found: None, more: false, index: 0, sight }
     }
 
     /// Takes the results in. The row that was marked stays marked, or the last one if there are
@@ -61,18 +64,26 @@ impl Search {
 
     /// Removes a message that was erased from the results.
     pub(super) fn forget_message(&mut self, gone: MessageId) {
-        if let Some(found) = &mut self.found {
-            found.retain(|message| message.id != gone);
-            self.mark(self.index);
-        }
+        self.keep(|message| message.id != gone);
     }
 
     /// Removes the results in the chat of a contact that is gone.
     pub(super) fn forget_contact(&mut self, gone: ContactId) {
+        self.keep(|message| message.contact != gone);
+    }
+
+    /// Keeps the results of which this is so. The marked one stays marked; if it is gone, the next
+    /// one is, and keys act on that once it was seen.
+    fn keep(&mut self, is_kept: impl Fn(&MessageView) -> bool) {
+        let marked = self.marked();
         if let Some(found) = &mut self.found {
-            found.retain(|message| message.contact != gone);
-            self.mark(self.index);
+            found.retain(|message| is_kept(message));
         }
+        let place = self.results().iter().position(|one| Some((one.contact, one.id)) == marked);
+        if place.is_none() && marked.is_some() {
+            self.sight = QuestionSight::Unseen;
+        }
+        self.mark(place.unwrap_or(self.index));
     }
 }
 

@@ -7,8 +7,8 @@ use super::super::slash::SlashCommand;
 use super::lists::{self, ReadMarksSwitch};
 use super::update::{NOTHING_FAILED, NOTHING_WAITS};
 use super::{
-    ContactsTab, Erasure, GoToPicker, Model, Overlay, PendingCall, PromptPurpose, UiEffect, go_to,
-    search, sentence, verify,
+    ContactsTab, Erasure, Model, Overlay, PendingCall, PromptPurpose, UiEffect, go_to, search,
+    sentence, verify,
 };
 use crate::shell::api::calls::{Call as _, ContactRename, MessageCancel, MessageRetry};
 use crate::shell::api::words::{LIMIT_NAMES, lifetime_named, limit_named};
@@ -145,14 +145,13 @@ fn choose_work_by_name(model: &mut Model, name: Option<String>, effects: &mut Ve
 }
 
 fn show_tab(model: &mut Model, tab: ContactsTab) {
-    model.show(UiPage::Contacts);
-    model.navigation.tab = tab;
+    model.leave_chat();
+    model.navigation.show_tab(tab, &model.directory);
 }
 
 fn go_by_name(model: &mut Model, name: Option<String>, effects: &mut Vec<UiEffect>) {
     let Some(name) = name else {
-        model.navigation.overlay = Some(Overlay::GoTo(GoToPicker::new()));
-        return;
+        return model.show_picker();
     };
     match model.targets_for(&name).first().copied() {
         Some(target) => go_to::go(model, target, effects),
@@ -161,9 +160,9 @@ fn go_by_name(model: &mut Model, name: Option<String>, effects: &mut Vec<UiEffec
 }
 
 fn add(model: &mut Model, invite: Option<String>) {
-    let Some(invite) = invite else { return model.navigation.prompt(PromptPurpose::AddKey) };
+    let Some(invite) = invite else { return model.prompt_contact(None) };
     match (model.options.invites.read)(&invite) {
-        Ok(key) => model.navigation.prompt(PromptPurpose::AddName(key)),
+        Ok(key) => model.prompt_contact(Some(key)),
         Err(why) => model.say_hint(format!("{}; no contact was added", sentence(&why))),
     }
 }

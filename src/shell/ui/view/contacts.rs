@@ -11,7 +11,9 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::event::SendRoom;
 use crate::engine::text::{Scripts, UntrustedText};
 
-use super::super::model::{ContactChat, ContactFilter, ContactsTab, Model, label};
+use super::super::model::{
+    ContactChat, ContactFilter, ContactsTab, Model, Overlay, Prompt, PromptPurpose, label,
+};
 use super::theme::Theme;
 use super::transcript::missing;
 use super::wrap::{cut, fit, wrap};
@@ -141,7 +143,16 @@ fn requests(model: &Model, (width, key): (usize, KeyForm)) -> ListAndDetail {
         let arrived = Civil::at(request.arrived, &model.options.zone);
         format!("{}  {} {}", short_key(&request.key), arrived.date(), arrived.clock())
     });
-    let text = match requests.get(model.navigation.row) {
+    // The one that is asked about is said in the question; who stands behind it by now is not.
+    let asked = match &model.navigation.overlay {
+        Some(Overlay::Prompt(Prompt { purpose: PromptPurpose::Accept(id), .. })) => Some(*id),
+        Some(_) | None => None,
+    };
+    let marked = requests.get(model.navigation.row);
+    if asked.is_some() && marked.map(|request| request.id) != asked {
+        return (rows.collect(), Vec::new());
+    }
+    let text = match marked {
         None => "No contact requests. Strangers who have your invite appear here.".to_owned(),
         Some(request) => format!(
             "A stranger wants to contact you. Nothing has been sent back: they cannot see that you \

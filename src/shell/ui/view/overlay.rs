@@ -7,12 +7,15 @@ use ratatui::widgets::{Block, Clear};
 
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::WaitsFor;
-use crate::engine::id::{ContactId, IdentityId};
+use crate::engine::id::{ContactId, IdentityId, RequestId};
 use crate::engine::text::UntrustedText;
 
 use super::super::composer::Composer;
-use super::super::model::{Erasure, GoToPicker, Model, Overlay, Prompt, PromptPurpose, label};
+use super::super::model::{
+    Erasure, GoToPicker, GoneSubject, Model, Overlay, Prompt, PromptPurpose, label,
+};
 use super::super::slash;
+use super::contacts::whole_key;
 use super::message_details::why;
 use super::search::found;
 use super::theme::Theme;
@@ -46,6 +49,7 @@ pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, 
         Some(Overlay::Mismatch(failed)) => verify::mismatch(model, failed, frame, area),
         Some(Overlay::Keys(contact)) => verify::keys(model, state, *contact, frame, area),
         Some(Overlay::Leaving(question)) => leaving(model, state, question.others, frame, area),
+        Some(Overlay::Gone(what)) => gone(model, state, *what, frame, area),
         Some(Overlay::Fatal(reason)) => fatal(model, state, reason, frame, area),
         Some(Overlay::Confirm(_)) | None => {}
     }
@@ -108,18 +112,14 @@ fn words(model: &Model, purpose: PromptPurpose) -> (&'static str, String) {
             "New identity",
             "Choose a name; only you see it. Others see its key, under a name they choose.",
         ),
-        PromptPurpose::AddKey => {
+        PromptPurpose::AddKey(_) => {
             ("Add a contact", "Paste their invite, or their key (66 hexadecimal digits).")
         }
-        PromptPurpose::AddName(_) => (
+        PromptPurpose::AddName(..) => (
             "Add a contact",
             "Choose a name for them; only you see it. A contact request is sent next.",
         ),
-        PromptPurpose::Accept(_) => (
-            "Accept a request",
-            "Choose a name for them; only you see it. Accepting is the first thing that is sent \
-             to them.",
-        ),
+        PromptPurpose::Accept(request) => return accept_words(model, request),
         PromptPurpose::Rename(_) => ("Rename", "Choose a name for them; only you see it."),
         PromptPurpose::Rekey(_) => (
             "New key",
@@ -162,6 +162,20 @@ fn erasure_words(model: &Model, erasure: Erasure) -> (&'static str, String) {
     (title, format!("{what} Type the name to confirm: {name}"))
 }
 
+/// The same about a stranger. Their key is said here: the list behind may go on to somebody else.
+fn accept_words(model: &Model, request: RequestId) -> (&'static str, String) {
+    const TITLE: &str = "Accept a request";
+    let Some(request) = model.directory.request(request) else {
+        return (TITLE, "This request is gone: it was answered elsewhere or withdrawn.".to_owned());
+    };
+    let text = format!(
+        "Choose a name for them; only you see it. Accepting is the first thing that is sent to \
+         them.\nTheir key {}",
+        whole_key(&request.key)
+    );
+    (TITLE, text)
+}
+
 /// The same about a text with a line in it that looks like a command.
 fn send_words(model: &Model, contact: ContactId) -> (&'static str, String) {
     let Some(chat) = model.directory.chat(contact) else { return ("Send as text?", String::new()) };
@@ -179,10 +193,17 @@ fn send_words(model: &Model, contact: ContactId) -> (&'static str, String) {
 fn ask(model: &Model, prompt: &Prompt, frame: &mut Frame<'_>, area: Rect) {
     let (title, text) = words(model, prompt.purpose);
     let mut rows = wrap(&text, usize::from(inner_width(area)));
-    rows.push(String::new());
-    let above = rows.len();
     let error = prompt.error.clone().unwrap_or_default();
     let below = wrap(&error, usize::from(inner_width(area)));
+    // In a small window the first words give way: whom it is about stands last, and the fault counts.
+    let room = usize::from(area.height).saturating_sub(3 + below.len());
+    if prompt.error.is_some() {
+        rows.drain(..rows.len().saturating_sub(room));
+    }
+    if prompt.error.is_none() || rows.len() < room {
+        rows.push(String::new());
+    }
+    let above = rows.len();
     let inner = open_box(model, frame, area, (title, above + 1 + below.len()));
     super::rows(frame, inner, rows.into_iter().map(Line::raw).collect());
     let above = u16::try_from(above).unwrap_or(0).min(inner.height.saturating_sub(1));
@@ -243,12 +264,13 @@ fn go_to(model: &Model, picker: &GoToPicker, frame: &mut Frame<'_>, area: Rect) 
     let shown = targets.len().clamp(1, PICKER_ROWS);
     let inner = open_box(model, frame, area, ("Go to", shown + 1));
     let room = usize::from(inner.height).saturating_sub(1);
-    let first = (picker.index + 1).saturating_sub(room);
+    let marked = picker.row(&targets);
+    let first = marked.map_or(0, |row| (row + 1).saturating_sub(room));
     let width = usize::from(inner.width);
     let mut rows = vec![Line::raw("")];
     rows.extend(targets.iter().enumerate().skip(first).take(room).map(|(index, target)| {
         let name = target.name(&model.directory);
-        if index == picker.index {
+        if Some(index) == marked {
             Line::styled(fit(&format!("> {name}"), width), theme.marked())
         } else {
             Line::raw(fit(&format!("  {name}"), width))
@@ -316,6 +338,22 @@ fn wait_words(model: &Model) -> String {
         0 => String::new(),
         seconds => format!(", {} of work or more", span(seconds)),
     }
+}
+
+/// What stands in the place of a page about something that is gone.
+fn gone(
+    model: &Model,
+    state: &mut ViewState,
+    what: GoneSubject,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
+    let text = match what {
+        GoneSubject::Contact => "This contact was removed meanwhile. Nothing more was done.",
+        GoneSubject::Message => "This message was deleted meanwhile.",
+        GoneSubject::Identity => "This identity was deleted meanwhile.",
+    };
+    page(model, state, frame, area, ("Gone", text));
 }
 
 fn fatal(model: &Model, state: &mut ViewState, reason: &str, frame: &mut Frame<'_>, area: Rect) {

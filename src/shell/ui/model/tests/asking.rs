@@ -166,7 +166,10 @@ fn what_was_asked_about_is_sent_to_nobody_else_and_to_nobody_on_hold() {
     press(&mut model, KeyCode::Enter);
     write(&mut model, "send");
     model.on_event(Event::ContactRemoved { id: MIRA });
-    assert!(model.navigation.overlay.is_none(), "nobody is left to send it to");
+    assert!(matches!(model.navigation.overlay, Some(Overlay::Gone(GoneSubject::Contact))));
+    assert_eq!(calls(&press(&mut model, KeyCode::Enter)), NOTHING, "nobody is left to send it to");
+    assert_eq!(calls(&press(&mut model, KeyCode::Enter)), NOTHING);
+    assert_eq!(model.field().expect("a composer").text(), "ok\n/verify");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod asking;
 mod course;
 mod directory;
 mod drawing;
+mod hands;
 mod navigation;
 mod node;
 mod search;

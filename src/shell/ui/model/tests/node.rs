@@ -54,7 +54,7 @@ fn what_is_gone_after_events_were_missed_disappears_and_what_is_written_stays() 
 fn the_contact_of_the_open_chat_that_is_gone_closes_it() {
     let mut model = chatting();
     retold(&mut model, NodeHost::Own, &[(ECHO, "echo", 0)]);
-    assert_eq!(model.navigation.open, Some(ECHO), "the next one opens");
+    assert_eq!(model.navigation.open, Some(ECHO), "nobody has pressed a key: the next one opens");
     assert!(model.directory.chat(MIRA).is_none());
 }
 
@@ -138,8 +138,10 @@ fn an_erased_message_disappears_with_what_is_about_it() {
     assert!(matches!(model.navigation.overlay, Some(Overlay::Why(MessageId(3)))));
     model.on_event(erased(3, MIRA));
     assert_eq!(ids(&model, MIRA), [1, 2]);
+    assert!(matches!(model.navigation.overlay, Some(Overlay::Gone(GoneSubject::Message))));
+    press(&mut model, KeyCode::Enter);
     assert!(model.navigation.overlay.is_none());
-    assert_eq!(model.current().expect("mira's chat").chosen, None);
+    assert_eq!(model.current().expect("mira's chat").chosen, Some(MessageId(2)));
     // The line above what is new moves on when its message goes.
     model.on_event(erased(1, MIRA));
     model.on_event(read(MIRA, 1));
