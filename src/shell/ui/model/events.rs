@@ -201,7 +201,7 @@ fn on_refusal(model: &mut Model, (about, since): (PendingCall, Since), failure: 
             model.say_hint(format!("{}; the messages were not read", sentence(&failure.why)));
         }
         PendingCall::Search(contact, words) => {
-            search::on_refused(model, contact, &words, &failure.why);
+            search::on_refused(model, (contact, &words), &failure.why, since);
         }
         // The next key says it again.
         PendingCall::Read(contact) => {

@@ -6,7 +6,7 @@ use super::super::composer::{Composer, LineMode};
 use super::super::keys::UiPage;
 use super::directory::{ChatDirectory, ContactFilter};
 use super::prompt::MAX_NAME_BYTES;
-use super::{Model, UiEffect};
+use super::{Model, Overlay, UiEffect};
 
 /// The pages one can go to besides the chats, in the order of the list.
 const PAGES: [UiPage; 4] = [UiPage::Contacts, UiPage::Network, UiPage::Identities, UiPage::Help];
@@ -100,6 +100,12 @@ pub(super) fn targets(
     let wanted = wanted.trim().to_lowercase();
     targets.sort_by_key(|target| !target.name(directory).to_lowercase().contains(&wanted));
     targets
+}
+
+/// Shows the picker.
+pub(super) fn show(model: &mut Model) {
+    let picker = GoToPicker::new(&model.directory, model.navigation.speaking);
+    model.navigation.overlay = Some(Overlay::GoTo(picker));
 }
 
 /// Goes there.

@@ -5,7 +5,7 @@ use crate::engine::id::{ContactId, IdentityId, RequestId};
 
 use super::super::keys::{ListAction, RowAction};
 use super::navigation::ListRow;
-use super::{Erasure, Model, PendingCall, PromptPurpose, UiEffect, verify};
+use super::{Erasure, Model, PendingCall, PromptPurpose, UiEffect, prompt, verify};
 use crate::shell::api::calls::{Call as _, ContactSet, ContactUnblock, RequestDecline};
 
 /// Which way a switch is turned.
@@ -23,7 +23,7 @@ pub(super) fn act(model: &mut Model, key: ListAction, effects: &mut Vec<UiEffect
         ListAction::First => navigation.mark_row(0, directory),
         ListAction::Last => navigation.mark_row(usize::MAX, directory),
         ListAction::NextTab => navigation.next_tab(directory),
-        ListAction::Add => model.prompt_contact(None),
+        ListAction::Add => prompt::ask_for_contact(model, None),
         ListAction::New => navigation.prompt(PromptPurpose::NewIdentity),
         ListAction::Invite => navigation.show_invite(directory),
         ListAction::Row(action) => match navigation.marked(directory) {

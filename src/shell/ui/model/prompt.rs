@@ -191,6 +191,18 @@ fn erase(erasure: Erasure, text: &str, directory: &ChatDirectory) -> Result<Subm
     }
 }
 
+/// Asks for the invite of a new contact of the identity that speaks, or for the name of the one with
+/// this key.
+pub(super) fn ask_for_contact(model: &mut Model, key: Option<PublicKey>) {
+    let Some(whose) = model.navigation.speaking else {
+        return model.say_hint("no identity speaks yet; no contact was added. F6 lists them");
+    };
+    model.navigation.prompt(match key {
+        Some(key) => PromptPurpose::AddName(whose, key),
+        None => PromptPurpose::AddKey(whose),
+    });
+}
+
 /// Enter in a field.
 pub(super) fn submit(model: &mut Model, effects: &mut Vec<UiEffect>) {
     match model.navigation.overlay.take() {

@@ -6,7 +6,7 @@ use crate::engine::id::{ContactId, MessageId};
 use super::super::keys::ChooseAction;
 use super::chat::{Chat, HistoryRange, HistoryWanted};
 use super::overlay::QuestionSight;
-use super::{Model, Overlay, PendingCall, UiEffect, sentence};
+use super::{Model, Overlay, PendingCall, Since, UiEffect, sentence};
 use crate::shell::api::calls::{Call as _, Page, Search as SearchCall};
 
 /// Most results that are held. A guess: a person who has read so many adds a word.
@@ -175,14 +175,23 @@ pub(super) fn on_found(
     search.set_results(found);
 }
 
-/// A search was not carried out: there are no results to wait for.
-pub(super) fn on_refused(model: &mut Model, contact: Option<ContactId>, words: &str, why: &str) {
+/// A search was not carried out: there are no results to wait for. Its list goes, unless keys were
+/// pressed in it meanwhile: the next ones would be for what is behind.
+pub(super) fn on_refused(
+    model: &mut Model,
+    (contact, words): (Option<ContactId>, &str),
+    why: &str,
+    since: Since,
+) {
     model.say_hint(format!("{}; nothing was searched", sentence(why)));
-    if let Some(Overlay::Search(search)) = &model.navigation.overlay
+    if let Some(Overlay::Search(search)) = &mut model.navigation.overlay
         && search.contact == contact
         && search.words == words
     {
-        model.navigation.overlay = None;
+        match since {
+            Since::Nothing => model.navigation.overlay = None,
+            Since::Keys => search.set_results(Page { items: Vec::new(), more: false }),
+        }
     }
 }
 

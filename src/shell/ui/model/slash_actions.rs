@@ -7,8 +7,8 @@ use super::super::slash::SlashCommand;
 use super::lists::{self, ReadMarksSwitch};
 use super::update::{NOTHING_FAILED, NOTHING_WAITS};
 use super::{
-    ContactsTab, Erasure, Model, Overlay, PendingCall, PromptPurpose, UiEffect, go_to, search,
-    sentence, verify,
+    ContactsTab, Erasure, Model, Overlay, PendingCall, PromptPurpose, UiEffect, go_to, prompt,
+    search, sentence, verify,
 };
 use crate::shell::api::calls::{Call as _, ContactRename, MessageCancel, MessageRetry};
 use crate::shell::api::words::{LIMIT_NAMES, lifetime_named, limit_named};
@@ -151,7 +151,7 @@ fn show_tab(model: &mut Model, tab: ContactsTab) {
 
 fn go_by_name(model: &mut Model, name: Option<String>, effects: &mut Vec<UiEffect>) {
     let Some(name) = name else {
-        return model.show_picker();
+        return go_to::show(model);
     };
     match model.targets_for(&name).first().copied() {
         Some(target) => go_to::go(model, target, effects),
@@ -160,9 +160,9 @@ fn go_by_name(model: &mut Model, name: Option<String>, effects: &mut Vec<UiEffec
 }
 
 fn add(model: &mut Model, invite: Option<String>) {
-    let Some(invite) = invite else { return model.prompt_contact(None) };
+    let Some(invite) = invite else { return prompt::ask_for_contact(model, None) };
     match (model.options.invites.read)(&invite) {
-        Ok(key) => model.prompt_contact(Some(key)),
+        Ok(key) => prompt::ask_for_contact(model, Some(key)),
         Err(why) => model.say_hint(format!("{}; no contact was added", sentence(&why))),
     }
 }

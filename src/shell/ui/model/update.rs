@@ -1,14 +1,13 @@
 //! Keys: each action goes to the struct or the chapter that it is for.
 
-use crate::engine::crypto::keys::PublicKey;
 use crate::engine::envelope::Lifetime;
 
 use super::super::keys::{
     BrowseAction, ChatStep, CompareAction, ConfirmAnswer, KeyAction, LeaveChoice,
 };
 use super::{
-    GoToPicker, Leaving, Model, NodeHost, Overlay, PendingCall, PromptPurpose, QuitMode, UiEffect,
-    composing, lists, quit, search, verify,
+    Leaving, Model, NodeHost, Overlay, PendingCall, QuitMode, UiEffect, composing, go_to, lists,
+    quit, search, verify,
 };
 use crate::shell::api::calls::{
     AnyCall, Call as _, ContactSet, MessageCancel, MessageRetry, Status,
@@ -31,7 +30,7 @@ impl Model {
     pub(super) fn update(&mut self, action: KeyAction, effects: &mut Vec<UiEffect>) {
         match action {
             KeyAction::Show(page) => self.show(page),
-            KeyAction::GoTo => self.show_picker(),
+            KeyAction::GoTo => go_to::show(self),
             KeyAction::NextUnread => self.open_next_unread(effects),
             KeyAction::Step(ChatStep::Above) => self.step_chat(-1, effects),
             KeyAction::Step(ChatStep::Below) => self.step_chat(1, effects),
@@ -226,24 +225,6 @@ impl Model {
             Some(next) => self.open_chat(next, effects),
             None => self.say_hint("no unread messages"),
         }
-    }
-
-    /// Shows the picker of a chat or a page.
-    pub(super) fn show_picker(&mut self) {
-        let picker = GoToPicker::new(&self.directory, self.navigation.speaking);
-        self.navigation.overlay = Some(Overlay::GoTo(picker));
-    }
-
-    /// Asks for the invite of a new contact of the identity that speaks, or for the name of the one
-    /// with this key.
-    pub(super) fn prompt_contact(&mut self, key: Option<PublicKey>) {
-        let Some(whose) = self.navigation.speaking else {
-            return self.say_hint("no identity speaks yet; no contact was added. F6 lists them");
-        };
-        self.navigation.prompt(match key {
-            Some(key) => PromptPurpose::AddName(whose, key),
-            None => PromptPurpose::AddKey(whose),
-        });
     }
 
     fn step_chat(&mut self, step: isize, effects: &mut Vec<UiEffect>) {

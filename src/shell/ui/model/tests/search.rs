@@ -69,6 +69,50 @@ fn an_erased_message_is_no_result_any_more() {
 }
 
 #[test]
+fn a_marked_result_stays_marked_and_its_neighbour_is_gone_to_once_it_was_seen() {
+    let (mut model, effects) = searching("ferry");
+    let theirs = |id, contact| message(id, contact, Direction::Incoming);
+    let messages = vec![theirs(3, MIRA), theirs(2, ECHO), theirs(1, MIRA)];
+    answer(&mut model, &effects, found(messages));
+    press(&mut model, KeyCode::Down);
+    model.on_event(erased(3, MIRA));
+    let marked = |model: &Model| match &model.navigation.overlay {
+        Some(Overlay::Search(search)) => Some(results(model)[search.index]),
+        _ => None,
+    };
+    assert_eq!(marked(&model), Some(2));
+    model.on_event(erased(2, ECHO));
+    assert_eq!(marked(&model), Some(1));
+    press(&mut model, KeyCode::Enter);
+    assert_eq!(marked(&model), Some(1), "the key was for the one that is gone");
+    model.on_question_seen();
+    press(&mut model, KeyCode::Enter);
+    assert_eq!((marked(&model), model.navigation.open), (None, Some(MIRA)));
+}
+
+#[test]
+fn a_search_that_is_refused_late_gives_no_key_to_what_is_behind_it() {
+    let (mut model, effects) = searching("ferry");
+    press(&mut model, KeyCode::Down);
+    let silent = refused(FailureCode::NodeSilent, "it stands still");
+    model.on_answer(newest(&effects), Err(silent));
+    write(&mut model, "nn");
+    press(&mut model, KeyCode::Esc);
+    assert_eq!(model.field().expect("a composer").text(), "");
+}
+
+#[test]
+fn who_pastes_is_not_taken_to_what_was_found() {
+    let (mut model, effects) = searching("ferry");
+    answer(&mut model, &effects, found(vec![message(2, ECHO, Direction::Incoming)]));
+    let effects = press(&mut model, KeyCode::Enter);
+    model.paste("a draft");
+    let messages = vec![message(2, ECHO, Direction::Incoming)];
+    answer(&mut model, &effects, part(messages, Older::None));
+    assert_eq!(model.current().expect("echo's chat").chosen, None, "letters would be commands");
+}
+
+#[test]
 fn what_was_written_to_another_identity_is_not_found() {
     let (mut model, effects) = searching("ferry");
     model.on_event(identity(IdentityId(2), "heron"));
