@@ -4,7 +4,8 @@ use crossterm::event::KeyCode;
 use insta::assert_snapshot;
 use undertone::engine::command::CommandError;
 use undertone::engine::event::SessionStatus;
-use undertone::engine::id::ContactId;
+use undertone::engine::id::{ContactId, RequestId};
+use undertone::engine::price::ShownWork;
 use undertone::shell::api::calls::AnyReply;
 use undertone::shell::api::{
     CoverStatus, Event, FillStatus, LineStatus, NetworkStatus, Persistence, PriceStatus,
@@ -14,7 +15,7 @@ use undertone::shell::failure::{Failure, FailureCode, FailureText};
 use undertone::shell::failures::RefusedCommand;
 use undertone::shell::ui::{ColorSupport, Glyphs, UiMode, UiOptions};
 
-use crate::support::{MIRA, Stage, contact, network, options};
+use crate::support::{MIRA, Stage, contact, key, network, options};
 
 const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 20), (40, 10)];
 
@@ -92,11 +93,52 @@ fn a_name_that_is_refused_stays_in_its_dialog_with_the_reason() {
     let what = RefusedCommand::new("the request was not accepted");
     stage.answer(Err(Failure::refused(CommandError::NameTaken, what)));
     assert_snapshot!("name_taken_80x24", stage.see(80, 24));
+    assert_snapshot!("name_taken_40x10", stage.see(40, 10));
     stage.write("2");
     assert_eq!(
         stage.ask(KeyCode::Enter).as_deref(),
         Some(r#"request.accept {"request":"0000000000000001","name":"mira2"}"#)
     );
+}
+
+#[test]
+fn who_is_accepted_is_said_in_the_question_whoever_asks_meanwhile() {
+    let mut stage = stage();
+    stage.press(KeyCode::F(3));
+    stage.press(KeyCode::Tab);
+    stage.hear_stranger(2, key(1), ShownWork::of_tries(1 << 24));
+    stage.press(KeyCode::Char('a'));
+    stage.hear_stranger(3, key(0), ShownWork::of_tries(1 << 25));
+    at_every_size("accept", stage);
+    let mut stage = accepting();
+    stage.hear_stranger(2, key(1), ShownWork::of_tries(1 << 24));
+    stage.tell(Event::RequestRemoved { id: RequestId(1) });
+    stage.write("mira2");
+    assert!(stage.ask(KeyCode::Enter).is_none());
+    let seen = stage.see(80, 24);
+    assert!(seen.contains("this request is gone; nothing was accepted"), "{seen}");
+    assert!(stage.see(40, 10).contains("this request is gone"));
+    assert!(!seen.contains("Their key"), "another stranger is not who was asked about: {seen}");
+}
+
+fn accepting() -> Stage {
+    let mut stage = stage();
+    stage.press(KeyCode::F(3));
+    stage.press(KeyCode::Tab);
+    stage.press(KeyCode::Char('a'));
+    stage
+}
+
+#[test]
+fn nothing_that_arrives_opens_a_chat_under_what_is_written() {
+    let mut stage = stage();
+    stage.write("words for no");
+    stage.tell(Event::ContactRemoved { id: MIRA });
+    let carol = contact(ContactId(13), "carol", SessionStatus::Established);
+    stage.tell_contact(carol);
+    stage.write("body");
+    assert!(stage.ask(KeyCode::Enter).is_none());
+    at_every_size("no_chat_is_open", stage);
 }
 
 #[test]

@@ -112,15 +112,7 @@ impl Stage {
             let view = contact(id, petname, link);
             stage.tell(Event::Contact(Contact { view, unread }));
         }
-        let arrived = UnixSeconds(NOW - 2_000);
-        let view = RequestView {
-            id: RequestId(1),
-            identity: ME,
-            key: key(2),
-            arrived,
-            work: ShownWork::default(),
-        };
-        stage.tell(Event::Request(Request { view }));
+        stage.hear_stranger(1, key(2), ShownWork::default());
         stage.tell(Event::Network(network()));
         stage.answer_history(conversation());
         stage
@@ -194,6 +186,13 @@ impl Stage {
 
     pub(crate) fn write(&mut self, text: &str) {
         text.chars().for_each(|letter| self.press(KeyCode::Char(letter)));
+    }
+
+    /// A stranger with this key, who showed so much work, asks to be let in.
+    pub(crate) fn hear_stranger(&mut self, id: u64, key: PublicKey, work: ShownWork) {
+        let arrived = UnixSeconds(NOW - 2_000);
+        let view = RequestView { id: RequestId(id), identity: ME, key, arrived, work };
+        self.tell(Event::Request(Request { view }));
     }
 
     /// Presses a key; what the node is asked by it, with its parameters.
