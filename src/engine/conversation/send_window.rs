@@ -259,7 +259,8 @@ impl SendWindow {
     }
 
     /// Takes an acknowledgement. Numbers from `believed` on are not believed. A message sent less
-    /// than `in_flight` ago is late rather than lost.
+    /// than `in_flight` ago is late rather than lost, and so is one sent less than four times as long
+    /// ago if the acknowledgement names nothing that was not acknowledged: every payload repeats it.
     pub(super) fn acknowledge(
         &mut self,
         ack: &Ack,
@@ -277,18 +278,22 @@ impl SendWindow {
             .filter(|&(&number, _)| number < believed && ack.covers(number))
             .map(|(&number, &id)| (number, id))
             .collect();
-        let Some(&(highest, _)) = received.last() else { return Acked::default() };
+        // Whoever has read what left in this process has read what left before it, if it came.
+        let newest_here = received.iter().rfind(|(_, id)| self.in_flight.contains_key(id));
+        let newest_here = newest_here.map(|&(number, _)| number);
         for &(number, id) in &received {
             self.unacked.remove(&number);
             self.in_flight.remove(&id);
         }
-        // A message that was restored and not sent since is due by its own timer.
-        let lost = |id: &&MessageId| {
-            let transmission = self.in_flight.get(id);
-            transmission.is_some_and(|last| last.sent_at.plus(in_flight) < now)
+        let late = if received.is_empty() { Millis(in_flight.0.saturating_mul(4)) } else { in_flight };
+        let lost = |number: u64, id: MessageId| match self.in_flight.get(&id) {
+            Some(last) => last.sent_at.plus(late) < now,
+            // Restored and not sent since: due by its own timer, unless it was overtaken here.
+            None => newest_here.is_some_and(|newest| number < newest),
         };
-        let overtaken = self.unacked.range(..highest).map(|(_, id)| id).filter(lost);
-        let overtaken = overtaken.copied().collect();
+        let overtaken = self.unacked.range(..ack.end().min(believed));
+        let overtaken = overtaken.filter(|&(&number, &id)| lost(number, id));
+        let overtaken = overtaken.map(|(_, &id)| id).collect();
         Acked { received: received.into_iter().map(|(_, id)| id).collect(), overtaken }
     }
 
@@ -540,6 +545,16 @@ mod tests {
         assert_eq!(window.transmitted(MessageId(0), Millis(900)), 0);
         let acked = window.acknowledge(&ack, u64::MAX, Millis(500), Millis(1_000));
         assert_eq!(acked, Acked { received: vec![MessageId(2)], overtaken: vec![MessageId(1)] });
+    }
+
+    #[test]
+    fn what_is_still_missing_when_nothing_new_came_is_lost_once_it_had_more_time() {
+        let mut window = sent(3);
+        let ack = Ack { epoch: 5, next: 0, sack: 0b11 };
+        let mut hear = |now| window.acknowledge(&ack, u64::MAX, Millis(500), Millis(now)).overtaken;
+        assert!(hear(400).is_empty(), "it is in flight");
+        assert!(hear(2_000).is_empty(), "each payload says the same");
+        assert_eq!(hear(2_001), [MessageId(0)]);
     }
 
     #[test]

@@ -267,6 +267,43 @@ fn a_message_overtaken_for_long_is_sent_again_soon_and_one_in_flight_is_not() {
 }
 
 #[test]
+fn what_left_before_a_restart_is_sent_again_soon_once_something_that_left_since_has_come() {
+    let (mut one, _) = established(329);
+    let [before] = lost(&mut one);
+    // Its envelope left under a clock that was days behind, and has expired.
+    one.mono = one.mono.plus(Millis::from_secs(3 * 86_400));
+    one.restart();
+    let [_, other] = lost(&mut one);
+    one.settings.reply_delay = Millis(0);
+    let waits = |side: &Side| {
+        side.workspace.outbox.waits(side.conversation.id, ContactJob::Retransmit(before))
+    };
+    let nothing_new = acknowledging(&one, 0, 0);
+    take(&mut one, nothing_new, FRESH);
+    one.wait(Millis(0));
+    assert!(!waits(&one), "nobody said that it is missing");
+    let acknowledgement = acknowledging(&one, 0, 0b10);
+    take(&mut one, acknowledgement, FRESH);
+    assert_eq!(one.states[&other], MessageState::Delivered);
+    one.wait(Millis(0));
+    assert!(waits(&one));
+}
+
+#[test]
+fn a_gap_that_is_reported_again_has_what_is_missing_sent_again() {
+    let (mut one, _) = established(331);
+    let [first, _] = lost(&mut one);
+    one.settings.reply_delay = Millis(0);
+    let report = acknowledging(&one, 0, 0b1);
+    take(&mut one, report.clone(), FRESH);
+    one.workspace.timers = Default::default();
+    one.mono = one.mono.plus(one.settings.retransmit_after).plus(Millis(1));
+    take(&mut one, report, FRESH);
+    one.wait(Millis(0));
+    assert!(one.workspace.outbox.waits(one.conversation.id, ContactJob::Retransmit(first)));
+}
+
+#[test]
 fn a_contact_that_waits_for_an_abandoned_number_is_announced_the_base_again() {
     let (mut one, _) = established(325);
     let [first, _] = lost(&mut one);
