@@ -63,6 +63,7 @@ pub(super) fn refuse_long_path(dir: &Path) -> Result<(), StoreError> {
 /// The connection writes nothing back when it is closed, until [`keep_changes`] lets it.
 pub(super) fn attach(dir: &Path, most_pages: u64) -> Result<Attached, StoreError> {
     let path = dir.join(DATABASE_FILE);
+    files::refuse_beside(&path)?;
     let staged = |connection, found| Ok(Attached { connection, found, standing: Standing::Staged });
     if files::presence(&path)? == FilePresence::Missing {
         return staged(build(dir, most_pages)?, Found::Whole);
@@ -156,6 +157,9 @@ pub(super) fn holds_nothing(dir: &Path) -> bool {
     let length = |path: &Path| path.symlink_metadata().map_or(0, |metadata| metadata.len());
     if files::presence(&path).is_ok_and(|found| found == FilePresence::Missing) {
         return true;
+    }
+    if files::refuse_beside(&path).is_err() {
+        return false;
     }
     // What lies in a log is not seen by a connection that may not change anything.
     length(&dir.join(format!("{DATABASE_FILE}{LOG}"))) == 0

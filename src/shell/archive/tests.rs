@@ -563,6 +563,22 @@ fn an_archive_of_version_1_is_begun_anew_and_says_so_once() {
 }
 
 #[test]
+fn what_lies_where_the_database_keeps_its_own_files_is_looked_at_before_it_is_opened() {
+    let home = Home::with(&alike(3));
+    for end in ["-journal", "-wal", "-shm"] {
+        let mut path = home.file().into_os_string();
+        path.push(end);
+        // Left by a killed process, and open to others since.
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        let wide = home.open_as(sized(LARGE)).err().unwrap();
+        assert!(matches!(wide, ArchiveError::Store(StoreError::UnsafePermissions(_))), "{wide}");
+        fs::remove_file(&path).unwrap();
+    }
+    assert_eq!(home.contents().0.len(), 3);
+}
+
+#[test]
 fn an_archive_of_version_1_that_is_cut_or_damaged_is_begun_anew_too() {
     let home = with_fronts(&alike(200));
     mark(&home, 1);
@@ -582,6 +598,7 @@ fn an_archive_of_version_1_that_is_cut_or_damaged_is_begun_anew_too() {
         fs::write(copy.file(), bytes).unwrap();
         // A log of the old file must not be read into the new one.
         fs::write(copy.log(), &clean[..4_096]).unwrap();
+        fs::set_permissions(copy.log(), Permissions::from_mode(0o600)).unwrap();
         let (kept, taken) = copy.contents();
         let outdated = ArchiveScan { outdated: true, ..ArchiveScan::default() };
         assert_eq!((kept.len(), taken), (0, outdated), "{damage:?}");

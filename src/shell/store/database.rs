@@ -106,6 +106,7 @@ pub(super) fn blank() -> Result<Connection, StoreError> {
 
 /// Opens the file, gives SQLCipher the key, and sets durability and erasure.
 fn unlock(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, StoreError> {
+    files::refuse_beside(path)?;
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE

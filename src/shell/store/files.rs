@@ -46,6 +46,20 @@ pub(in crate::shell) fn presence(path: &Path) -> Result<FilePresence, StoreError
     Ok(FilePresence::Present)
 }
 
+/// Refuses what SQLite would open beside a database if it lies there, and is no file, or of others: a pipe
+/// would keep us waiting, and what another user owns would be taken for a part of the database.
+///
+/// # Errors
+///
+/// As [`presence`].
+pub(in crate::shell) fn refuse_beside(database: &Path) -> Result<(), StoreError> {
+    BESIDE.iter().try_for_each(|end| {
+        let mut path = database.as_os_str().to_owned();
+        path.push(end);
+        presence(Path::new(&path)).map(|_| ())
+    })
+}
+
 /// Makes a file that was not there, for its owner alone from its first moment.
 pub(in crate::shell) fn create(path: &Path) -> Result<File, StoreError> {
     // `create_new` (O_EXCL) follows no link, and a umask can only narrow the mode.
@@ -249,6 +263,10 @@ const CHANGE_PATIENCE: Duration = Duration::from_secs(10);
 /// An empty file of which the lock alone counts. It is never removed: a second file of this name
 /// could be locked beside it.
 pub(in crate::shell) const LOCK_FILE: &str = "lock";
+
+/// End the names of the files that SQLite makes beside a database (SQLite file format, sections 3 and 4, and the
+/// index of the log), and opens if they are there.
+const BESIDE: [&str; 3] = ["-journal", "-wal", "-shm"];
 
 #[cfg(test)]
 mod tests {

@@ -134,6 +134,7 @@ impl Store {
         database::refuse_long_path(&dir.canonicalize()?, DATABASE_FILE)?;
         key::check(&read_key_file(dir)?)?;
         let database = files::presence(&dir.join(DATABASE_FILE))?;
+        files::refuse_beside(&dir.join(DATABASE_FILE))?;
         // One that is not at its place yet is put there when the store is opened.
         if database == FilePresence::Missing && !database::is_unpublished(dir, DATABASE_FILE) {
             return Err(StoreError::DatabaseMissing);
