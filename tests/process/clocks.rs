@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{Home, Network, finish, parse};
@@ -71,4 +72,50 @@ fn identities_that_were_made_while_the_clock_was_wrong_are_asked_once_it_is_righ
         });
         assert_eq!(home.ask(&["request", "list"]).as_array().map(Vec::len), Some(1));
     }
+}
+
+/// A command of a home whose clock is ahead by so many seconds.
+fn under(clock: &PathBuf, ahead: &str, home: &Home, args: &[&str]) -> (Option<i32>, Value, String) {
+    let mut command = home.command(args);
+    command.env("LD_PRELOAD", clock).env("SECONDS_AHEAD", ahead);
+    let output = finish(command, "");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let answer = if args.contains(&"--json") { parse(&output.stdout) } else { Value::Null };
+    (output.status.code(), answer, said)
+}
+
+#[test]
+fn what_left_under_a_wrong_clock_is_not_said_to_be_sent_and_comes_soon_once_the_clock_is_right() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(clock) = wrong_clock(&folder) else {
+        return println!("skipped: no clock of a process can be set here");
+    };
+    let network = Network::new();
+    let (relays, ann, ben) = (Home::new(), Home::new(), Home::new());
+    let (_relay, address) = relays.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
+    let (to_ann, to_ben) = (ann.identity("ann").invite, ben.identity("ben").invite);
+    ann.ask(&["contact", "add", &to_ben, "--name", "ben"]);
+    ben.ask(&["contact", "add", &to_ann, "--name", "ann"]);
+    let at_ben = ben.listen(&network, &address, &["--json"]);
+    let at_ann = ann.listen(&network, &address, &["--json"]);
+    at_ann.wait_for_session();
+    at_ann.end("TERM");
+    let flags = network.flags();
+    let send =
+        |text| [&["send", "ben", text, "--wait", "sent", "--peer", &address][..], &flags].concat();
+    for (ahead, side) in [("7200", "ahead"), ("-259200", "behind")] {
+        let (code, _, said) = under(&clock, ahead, &ann, &send(side));
+        assert_eq!(code, Some(6), "{ahead}: {said}");
+        assert!(said.contains("[clock_wrong]") && said.contains(&format!("min {side}")), "{said}");
+        assert!(said.contains("is sent again while a node runs"), "{said}");
+    }
+    let json = [&send("both")[..], &["--json"]].concat();
+    let (code, answer, said) = under(&clock, "259200", &ann, &json);
+    assert_eq!((code, &answer["error"]["code"]), (Some(6), &"clock_wrong".into()), "{answer}");
+    assert!(said.is_empty(), "{said}");
+    let at_ann = ann.listen(&network, &address, &["--json"]);
+    at_ann.wait_for_neighbour();
+    ann.ask(&["send", "ben", "right", "--wait", "delivered"]);
+    let texts: Vec<String> = at_ben.messages(4).into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["ahead", "behind", "both", "right"]);
 }

@@ -195,6 +195,28 @@ fn what_became_of_a_message_is_told_with_its_times() {
 }
 
 #[test]
+fn a_message_that_left_under_a_wrong_clock_is_not_said_to_stay_in_the_network() {
+    const NOTE: &str = "the clock is wrong: others do not carry it";
+    let mut stage = stage();
+    let at = Some(UnixSeconds(NOW - 100));
+    let delivery =
+        DeliveryLog { attempts: 1, first_sent: at, last_sent: at, ..DeliveryLog::default() };
+    let sent = Direction::Outgoing(MessageState::Sent);
+    let ours = message(200, NOW - 100, sent, "the ferry leaves at noon");
+    tell_message(&mut stage, MessageView { delivery, ..ours });
+    assert!(!stage.see(120, 40).contains(NOTE));
+    let (clock_minutes, clock_witnesses) = (Some(120), 2);
+    stage.tell(Event::Network(NetworkStatus { clock_minutes, clock_witnesses, ..network() }));
+    let chat = stage.see(120, 40);
+    assert!(chat.contains(NOTE), "{chat}");
+    stage.press(KeyCode::Esc);
+    stage.press(KeyCode::Char('v'));
+    let page = stage.see(120, 40);
+    assert!(page.contains("The clock of this computer is wrong"), "{page}");
+    assert!(!page.contains("go offline") && !page.contains("It is in the network"), "{page}");
+}
+
+#[test]
 fn whether_read_marks_are_on_decides_what_is_said_of_a_delivered_message() {
     let mut stage = stage();
     let view =

@@ -118,7 +118,8 @@ fn rate(
 }
 
 /// Whether an expiry is further ahead than any honest clock within the tolerance would write.
-fn is_early(expiry: UnixSeconds, lifetime: Lifetime, now: UnixSeconds) -> bool {
+#[must_use]
+pub fn is_early(expiry: UnixSeconds, lifetime: Lifetime, now: UnixSeconds) -> bool {
     let latest = now.plus(lifetime.ttl()).plus(HEAD_START).plus(GRID).plus(CLOCK_TOLERANCE);
     expiry > latest
 }

@@ -11,6 +11,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::event::{Direction, SessionStatus};
 use crate::engine::id::MessageId;
 use crate::engine::record::MessageState;
+use crate::engine::sync::ClockSkew;
 use crate::shell::api::{Contact, Message, PriceStatus};
 use crate::shell::calendar::{Civil, zone_name};
 use crate::shell::cli::args::HistoryArgs;
@@ -31,6 +32,8 @@ pub(super) struct MessageFormatter<'a> {
     pub(super) now: UnixSeconds,
     /// What is paid for messages, if a node knows.
     pub(super) price: Option<PriceStatus>,
+    /// How our clock differs from those of others, if a node knows.
+    pub(super) clock: Option<ClockSkew>,
 }
 
 /// A part of a conversation, oldest first. `cut` is its oldest message if there are older ones.
@@ -139,7 +142,7 @@ impl MessageFormatter<'_> {
             Direction::Outgoing(state) => {
                 details.0 = format!("message {} to {name}", view.id.short());
                 details.row("state", &self.state(state));
-                details.row("", message_state::meaning_of(view, state, self.now));
+                details.row("", message_state::meaning_of(view, state, (self.clock, self.now)));
                 details.row("queued", &self.local(view.at));
                 self.attempts(state, &mut details);
                 // An imported message has a state and no times.
@@ -208,6 +211,11 @@ impl MessageFormatter<'_> {
                 .map(|hold| format!("it waits for {}: {}", hold.what(), hold.reason(self.now)))
                 .or_else(|| obstacle(self.contact))
                 .unwrap_or_else(|| "it is sent automatically while a node runs".to_owned()),
+            MessageState::Sent
+                if message_state::is_uncarried(self.message, state, (self.clock, self.now)) =>
+            {
+                format!("{}: set the clock; {}", message_state::WRONG_CLOCK, self.again())
+            }
             MessageState::Sent => {
                 let until = match self.message.delivery.last_sent {
                     // An envelope names only an hour, and was made a moment before it was sent.
@@ -341,7 +349,7 @@ pub(super) mod tests {
         (contact, message): (&Contact, &Message),
     ) -> String {
         let zone = &TimeZone::UTC;
-        MessageFormatter { message, contact, ascii: true, zone, now, price }.details()
+        MessageFormatter { message, contact, ascii: true, zone, now, price, clock: None }.details()
     }
 
     #[test]
@@ -382,6 +390,33 @@ pub(super) mod tests {
         assert!(copy.contains("You can go offline now."), "{copy}");
         let further = format!("a further copy, in case this one is lost, {why}");
         assert!(copy.contains(&further) && !copy.contains("to be sent again"), "{copy}");
+    }
+
+    #[test]
+    fn a_message_that_left_under_a_wrong_clock_says_that_others_do_not_carry_it() {
+        let (now, zone) = (UnixSeconds(1_800_000_000), &TimeZone::UTC);
+        let contact = &contact(SessionStatus::Established, Trust::Unverified);
+        let left = DeliveryLog {
+            attempts: 1,
+            first_sent: Some(now),
+            last_sent: Some(now),
+            ..DeliveryLog::default()
+        };
+        let message = &ours(MessageState::Sent, left);
+        let page = |minutes| {
+            let clock = Some(ClockSkew { minutes, witnesses: 2 });
+            MessageFormatter { message, contact, ascii: true, zone, now, price: None, clock }
+                .details()
+        };
+        for minutes in [120, -3 * 1_440] {
+            let page = page(minutes);
+            assert!(
+                page.contains("others do not carry it") && page.contains("set the clock"),
+                "{page}"
+            );
+            assert!(!page.contains("go offline") && !page.contains("in the network"), "{page}");
+        }
+        assert!(page(1).contains("You can go offline now."));
     }
 
     #[test]

@@ -75,6 +75,7 @@ failure_codes! {
     IdentityNotFound "identity_not_found" NotFound "no identity has that name";
     MessageNotFound "message_not_found" NotFound "no message has that id";
     NoFile "no_file" NotFound "the file, or the folder it would lie in, does not exist";
+    NoHome "no_home" NotFound "no home folder was named, and HOME does not say one";
     NoIdentity "no_identity" NotFound "the home folder has no identity yet";
     NoNode "no_node" NotFound "no node runs in this home folder";
     NoStore "no_store" NotFound "the home folder has no store yet";
@@ -89,6 +90,8 @@ failure_codes! {
 
     AckTimeout "ack_timeout" TimeOver
         "the message has not reached the wanted state in time; it may still";
+    ClockWrong "clock_wrong" TimeOver
+        "the message left under a wrong clock, so others do not carry it; it is sent again";
     NodeSilent "node_silent" TimeOver "the running node did not answer in time";
     NotAcknowledged "not_acknowledged" TimeOver
         "the message was retried until its end, and never acknowledged";

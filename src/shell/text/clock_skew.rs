@@ -1,7 +1,10 @@
 //! The difference between this machine's clock and those of others in words, for the interface and
 //! the commands.
 
-use crate::engine::envelope::check::CLOCK_TOLERANCE;
+use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::Lifetime;
+use crate::engine::envelope::check::{CLOCK_TOLERANCE, expired, is_early};
+use crate::engine::envelope::draft::hour_made;
 use crate::engine::sync::ClockSkew;
 
 /// From so many minutes on, others refuse what this machine sends.
@@ -58,6 +61,31 @@ pub(in crate::shell) fn words(clock: ClockSkew) -> String {
     }
 }
 
+/// The same to a person who sends something, if others may refuse what this machine dates: by the clock
+/// of a single peer, too.
+pub(in crate::shell) fn warning(clock: Option<ClockSkew>) -> Option<String> {
+    let clock = clock.filter(|clock| clock.minutes.unsigned_abs() >= REFUSED_MINUTES)?;
+    Some(words(clock))
+}
+
+/// Whether others do not carry what left at this time of our clock for this lifetime, by what is known of
+/// their clocks. Where nothing is, it is ours that says whether the date is still to come.
+pub(in crate::shell) fn is_uncarried(
+    (sent, lifetime): (UnixSeconds, Lifetime),
+    clock: Option<ClockSkew>,
+    now: UnixSeconds,
+) -> bool {
+    let ahead = clock.map_or(0, |clock| clock.minutes);
+    let seconds = ahead.unsigned_abs().saturating_mul(60);
+    let theirs =
+        if ahead > 0 { now.0.saturating_sub(seconds) } else { now.0.saturating_add(seconds) };
+    let theirs = UnixSeconds(theirs);
+    let expiry = hour_made(sent).plus(lifetime.ttl());
+    // What is past by a clock that is right was carried for its whole life.
+    let is_behind = ahead < 0 && seconds >= u64::from(CLOCK_TOLERANCE.0);
+    is_early(expiry, lifetime, theirs) || (is_behind && expired(expiry, theirs))
+}
+
 /// The same in a few words, for the title; nothing while there is no doubt.
 pub(in crate::shell) fn brief(clock: Option<ClockSkew>) -> Option<String> {
     let minutes = clock?.minutes;
@@ -81,6 +109,38 @@ mod tests {
         assert_eq!([0, 2, -2].map(doubt), [SkewDoubt::None; 3]);
         assert_eq!([3, -4].map(doubt), [SkewDoubt::Some; 2]);
         assert_eq!([5, -5, i64::MIN].map(doubt), [SkewDoubt::Refused; 3]);
+    }
+
+    #[test]
+    fn what_a_wrong_clock_dates_is_not_carried_and_what_expired_under_a_right_one_was() {
+        const HOUR: i64 = 60;
+        let now = UnixSeconds(1_800_000_000);
+        let uncarried = |minutes: i64| {
+            let clock = ClockSkew { minutes, witnesses: 1 };
+            is_uncarried((now, Lifetime::Day), Some(clock), now)
+        };
+        assert_eq!([0, 5, -5, -20 * HOUR].map(uncarried), [false; 4]);
+        assert_eq!([66, 3 * 24 * HOUR, -27 * HOUR, -72 * HOUR].map(uncarried), [true; 4]);
+        let week = ClockSkew { minutes: -72 * HOUR, witnesses: 1 };
+        assert!(!is_uncarried((now, Lifetime::Week), Some(week), now));
+        let at = |sent| is_uncarried((UnixSeconds(sent), Lifetime::Day), None, now);
+        assert!(at(now.0 + 259_200), "its date is still to come");
+        assert!(!at(now.0) && !at(now.0 - 259_200));
+        let right = Some(ClockSkew { minutes: -1, witnesses: 3 });
+        let before = UnixSeconds(now.0 - 259_200);
+        assert!(!is_uncarried((before, Lifetime::Day), right, now), "it expired");
+        // No clock makes it panic.
+        for minutes in [i64::MIN, i64::MAX] {
+            let clock = Some(ClockSkew { minutes, witnesses: 1 });
+            assert!(is_uncarried((now, Lifetime::Day), clock, now));
+        }
+    }
+
+    #[test]
+    fn who_sends_is_warned_of_a_clock_by_which_others_refuse_what_it_dates() {
+        let clock = |minutes| Some(ClockSkew { minutes, witnesses: 1 });
+        assert!(warning(None).is_none() && warning(clock(4)).is_none());
+        assert!(warning(clock(-5)).unwrap().contains("5 min behind that of your only peer"));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use crate::engine::env::UnixSeconds;
 use crate::engine::event::MessageView;
 use crate::engine::record::MessageState;
+use crate::engine::sync::ClockSkew;
 use crate::shell::api::words::state_word;
+use crate::shell::text::clock_skew;
 
 /// A state in one or two words, for people.
 pub(in crate::shell) const fn words(state: MessageState) -> &'static str {
@@ -28,18 +30,35 @@ pub(in crate::shell) fn words_of(
     if message.is_not_for_long(now) { NOT_FOR_LONG } else { words(state) }
 }
 
-/// The exact meaning of the state of a message of ours at this time.
+/// Whether a message counts as sent, and others do not carry it, because a clock is wrong.
+pub(in crate::shell) fn is_uncarried(
+    message: &MessageView,
+    state: MessageState,
+    (clock, now): (Option<ClockSkew>, UnixSeconds),
+) -> bool {
+    let sent = message.delivery.last_sent.filter(|_| state == MessageState::Sent);
+    sent.is_some_and(|sent| clock_skew::is_uncarried((sent, message.lifetime), clock, now))
+}
+
+/// The exact meaning of the state of a message of ours at this time, by what is known of other clocks.
 pub(in crate::shell) fn meaning_of(
     message: &MessageView,
     state: MessageState,
-    now: UnixSeconds,
+    (clock, now): (Option<ClockSkew>, UnixSeconds),
 ) -> &'static str {
+    if is_uncarried(message, state, (clock, now)) {
+        return "The clock of this computer is wrong, or was when it was sent: others do not carry it. It \
+                is kept here, and is sent again once the clock is right.";
+    }
     if message.is_not_for_long(now) {
         return "It was sent while the price rose above what it shows, or while all lines were full: \
                 nodes that are short of room or line may not have it. It is sent again.";
     }
     meaning(state)
 }
+
+/// Dated so that nobody carries it, in a few words.
+pub(in crate::shell) const WRONG_CLOCK: &str = "the clock is wrong: others do not carry it";
 
 /// Published for less than is asked.
 pub(in crate::shell) const NOT_FOR_LONG: &str = "in the pool, not for long";

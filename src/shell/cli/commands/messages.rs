@@ -38,7 +38,8 @@ pub(super) async fn history(global: &GlobalArgs, args: HistoryArgs) -> Result<()
     }
     let (ascii, zone, now) = (global.ascii, &clock::zone(), clock::wall());
     let contact = &contact;
-    let formatter = |message| MessageFormatter { message, contact, ascii, zone, now, price: None };
+    let (price, clock) = (None, None);
+    let formatter = |message| MessageFormatter { message, contact, ascii, zone, now, price, clock };
     let shown: Vec<MessageFormatter<'_>> = messages.iter().map(formatter).collect();
     let cut = messages.first().filter(|_| is_cut).map(|oldest| oldest.id);
     output::print_line(&message_format::conversation(&shown, &args, contact, cut))?;
@@ -172,6 +173,7 @@ async fn carry_out(
                 zone: &clock::zone(),
                 now: clock::wall(),
                 price: status.online.then_some(status.network.price),
+                clock: status.network.clock(),
             };
             CommandOutput::new(&message, shown.details())
         }

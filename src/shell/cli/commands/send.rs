@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::{Lifetime, Postage};
@@ -15,6 +15,7 @@ use crate::engine::id::MessageId;
 use crate::engine::price::Step;
 use crate::engine::record::{HoldReason, MessageState, Trust};
 use crate::engine::session::MAX_TEXT;
+use crate::engine::sync::ClockSkew;
 use crate::shell::api::calls::{
     Call, ContactRef, ContactShow, MAX_WAIT, MessageRef, MessageSend, MessageShow, MessageWait,
     Status,
@@ -38,7 +39,7 @@ use crate::shell::rpc::link::silent;
 use crate::shell::text::command;
 use crate::shell::text::lifetime::{self, WorkCost};
 use crate::shell::text::price::{self, AskedPrice, UNANSWERED};
-use crate::shell::text::{message_state, network_words};
+use crate::shell::text::{clock_skew, message_state, network_words};
 
 /// Arguments of `undertone send`: recipient, text, postage, and the state to wait for.
 #[derive(Clone)]
@@ -177,7 +178,10 @@ impl Sending<'_> {
             session: contact.session,
             peers: 0,
             names_trouble: None,
+            last_sent: None,
+            clock: figures.clock(),
         };
+        self.warn_of_clock(progress.clock);
         if self.format == OutputFormat::Text && progress.waits_its_turn() {
             output::print_message(&progress.turn_words());
         }
@@ -351,6 +355,7 @@ impl Sending<'_> {
         progress.note(&message);
         (progress.session, progress.peers) = (contact.session, network.peers);
         progress.names_trouble.clone_from(&network.names_trouble);
+        progress.clock = network.clock();
         progress.postage = (message.lifetime, message.highest);
         progress.note_price(&network, &contact);
         Ok(())
@@ -369,10 +374,43 @@ impl Sending<'_> {
             let status = self.client.call(Status {}).await?;
             Ok::<_, Failure>((contact, status.network))
         };
+        let is_clock_news = progress.clock.is_none();
         if let Ok(Ok((contact, network))) = timeout_at(deadline + LAST_LOOK, asked).await {
             progress.note_price(&network, &contact);
+            progress.clock = network.clock();
         }
-        progress.end()?.ok_or_else(|| progress.too_late())
+        // A peer says its clock at once, and what it may say decides whether "sent" is true.
+        if progress.is_only_sent() && progress.clock.is_none() {
+            progress.clock = self.clock_heard().await;
+        }
+        let done = progress.end()?.ok_or_else(|| progress.too_late())?;
+        // An error says it itself.
+        if is_clock_news {
+            self.warn_of_clock(progress.clock);
+        }
+        Ok(done)
+    }
+
+    /// How our clock differs from those of others, as soon as one of them says so.
+    async fn clock_heard(&self) -> Option<ClockSkew> {
+        let until = Instant::now() + CLOCK_PATIENCE;
+        loop {
+            let status = timeout_at(until, self.client.call(Status {})).await;
+            let clock = status.ok()?.ok()?.network.clock();
+            if clock.is_some() || Instant::now() >= until {
+                return clock;
+            }
+            sleep(LOOK_AT_CLOCK).await;
+        }
+    }
+
+    /// Tells a person that others refuse what this computer dates, or may.
+    fn warn_of_clock(&self, clock: Option<ClockSkew>) {
+        if let Some(words) =
+            clock_skew::warning(clock).filter(|_| self.format == OutputFormat::Text)
+        {
+            output::print_message(&words);
+        }
     }
 
     /// A call on the way to an accepted message.
@@ -506,6 +544,10 @@ struct SendProgress {
     peers: usize,
     /// A name of a peer that is not known, and why.
     names_trouble: Option<String>,
+    /// When it left last, by our clock.
+    last_sent: Option<UnixSeconds>,
+    /// How that differs from the clocks of others, if one of them said so.
+    clock: Option<ClockSkew>,
 }
 
 impl SendProgress {
@@ -523,7 +565,21 @@ impl SendProgress {
             self.state = state;
             self.not_for_long = message.is_not_for_long(wall());
             self.hold = message.waits_for;
+            self.last_sent = message.delivery.last_sent;
         }
+    }
+
+    /// Whether it left, and no more is known of it.
+    fn is_only_sent(&self) -> bool {
+        self.state == MessageState::Sent && self.wait != WaitFor::Queued
+    }
+
+    /// Whether it left, and others do not carry it, because the clock is wrong.
+    fn is_uncarried(&self) -> bool {
+        let sent = self.last_sent.filter(|_| self.is_only_sent());
+        sent.is_some_and(|sent| {
+            clock_skew::is_uncarried((sent, self.postage.0), self.clock, wall())
+        })
     }
 
     /// Notes what is asked and what is allowed, both as they are now: either may have changed.
@@ -544,6 +600,10 @@ impl SendProgress {
             // Retransmission goes on for days, and a script does not: it gets the code of a time
             // that is over.
             (None, MessageState::Unacknowledged) => Err(self.not_acknowledged()),
+            // Nobody has it, whatever the wait: an hour more would not bring it anywhere.
+            (None, MessageState::Sent) if self.wait == WaitFor::Sent && self.is_uncarried() => {
+                Err(self.clock_wrong())
+            }
             // Only a person moves it on from here.
             (None, MessageState::Failed | MessageState::Cancelled) => Err(self.not_sent()),
             (
@@ -559,8 +619,9 @@ impl SendProgress {
 
     fn reached(&self) -> Option<SendOutcome> {
         let word = state_word(self.state);
-        // What is not for long in the network has left, and nobody may rely on it.
-        let is_promised = self.wait != WaitFor::Sent || !self.not_for_long;
+        // What is not for long in the network has left, and nobody may rely on it; nor on what others do
+        // not carry.
+        let is_promised = self.wait != WaitFor::Sent || !(self.not_for_long || self.is_uncarried());
         let is_there = is_promised && self.state.has_reached(self.wanted());
         is_there.then(|| SendOutcome {
             data: json!({
@@ -568,6 +629,7 @@ impl SendProgress {
                 "id": self.message.hex(),
                 "price": self.price_json(),
                 "waits_for_acknowledgement": self.waits_for_acknowledgement(),
+                "clock_minutes": self.clock.map(|clock| clock.minutes),
             }),
             words: word,
         })
@@ -700,12 +762,12 @@ impl SendProgress {
         // The fault is on this side then, and no longer wait would mend it.
         if self.peers == 0 {
             let names = self.names_trouble.as_deref().map(network_words::names);
-            let why = names.as_deref().unwrap_or("no peer answered, or no --peer was given");
+            let why = names.as_deref().unwrap_or(NOBODY_OF_IT);
             let text = FailureText {
                 what: "no peer could be reached",
                 why,
                 safe: QUEUED,
-                next: "add --peer MULTIADDR",
+                next: "add --peer MULTIADDR of a node with the same --network and --floor",
             };
             return Some(Failure::new(FailureCode::NoRelay, text));
         }
@@ -723,6 +785,9 @@ impl SendProgress {
         }
         if self.not_for_long && self.wait == WaitFor::Sent {
             return self.not_for_long();
+        }
+        if self.is_uncarried() {
+            return self.clock_wrong();
         }
         let what = match self.wait {
             _ if !self.has_left() => "the message was not sent in time",
@@ -848,7 +913,22 @@ impl SendProgress {
         };
         Failure::new(FailureCode::NotForLong, text)
     }
+
+    /// It left under a clock by which others refuse it.
+    fn clock_wrong(&self) -> Failure {
+        let why = self.clock.map(clock_skew::words);
+        let text = FailureText {
+            what: "the message left, and others do not carry it: the clock is wrong",
+            why: why.as_deref().unwrap_or("it is dated at a time that is still to come"),
+            safe: "it is saved here, and is sent again while a node runs, once the clock is right",
+            next: "set the clock of this computer; do not send the message again",
+        };
+        Failure::new(FailureCode::ClockWrong, text)
+    }
 }
+
+/// A node of another network, or with another floor, has nothing to say to one of this.
+const NOBODY_OF_IT: &str = "no peer of this network answered, or no --peer was given";
 
 /// Why a message may be lost although it has left.
 const NOT_HELD: &str = "it left for less work than is asked by now, or peers ask for the most there is: \
@@ -884,6 +964,13 @@ const ACCEPTED_WITHIN: Duration = Duration::from_secs(3);
 /// within milliseconds.
 const LAST_LOOK: Duration = Duration::from_millis(700);
 
+/// How long the clock of a peer is waited for once a message has left: a peer that took it says its own with its
+/// first answer. A guess.
+const CLOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The time between two looks for it.
+const LOOK_AT_CLOCK: Duration = Duration::from_millis(50);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -905,7 +992,40 @@ mod tests {
             session: SessionStatus::Established,
             peers,
             names_trouble: None,
+            last_sent: None,
+            clock: None,
         }
+    }
+
+    #[test]
+    fn what_left_under_a_wrong_clock_is_not_called_sent_and_may_arrive_all_the_same() {
+        let left = |wait, minutes| SendProgress {
+            last_sent: Some(wall()),
+            clock: Some(ClockSkew { minutes, witnesses: 1 }),
+            ..progress(wait, MessageState::Sent, 1)
+        };
+        for minutes in [-3 * 1_440, 120, 3 * 1_440] {
+            let failure = left(WaitFor::Sent, minutes).end().err().unwrap();
+            assert_eq!(failure.code(), Some(FailureCode::ClockWrong));
+            assert_eq!(failure.exit() as u8, 6);
+            assert!(failure.why.contains("your clock is") && failure.safe.contains("sent again"));
+            // It is waited for: whoever meets us later may take it by their own clock.
+            let waits = left(WaitFor::Delivered, minutes);
+            assert!(waits.end().unwrap().is_none());
+            assert_eq!(waits.too_late().code(), Some(FailureCode::ClockWrong));
+            let arrived = SendProgress { state: MessageState::Delivered, ..waits };
+            assert_eq!(arrived.end().unwrap().unwrap().words, "delivered");
+            // For `--wait queued` it is no failure, and is told.
+            let queued = left(WaitFor::Queued, minutes).reached().unwrap();
+            assert_eq!(queued.data["clock_minutes"], json!(minutes));
+        }
+        for minutes in [0, 4, -4] {
+            assert_eq!(left(WaitFor::Sent, minutes).end().unwrap().unwrap().words, "sent");
+        }
+        assert!(
+            progress(WaitFor::Sent, MessageState::Sent, 1).reached().unwrap().data["clock_minutes"]
+                .is_null()
+        );
     }
 
     #[test]

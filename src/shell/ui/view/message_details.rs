@@ -8,10 +8,12 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::event::{Direction, MessageView, WaitsFor};
 use crate::engine::id::MessageId;
 use crate::engine::record::MessageState;
+use crate::engine::sync::ClockSkew;
 
 use super::super::model::{ContactChat, Model, label};
 use super::overlay::page;
 use super::transcript::{ViewState, mining_words};
+use crate::shell::api::NetworkStatus;
 use crate::shell::calendar::Civil;
 use crate::shell::text::contact;
 use crate::shell::text::lifetime::{self, WorkCost};
@@ -72,10 +74,15 @@ fn ours(
     text.push_str(&format!(
         "\n\n{}: {}{gap}{}",
         message_state::words_of(message, now, model.status.now),
-        message_state::meaning_of(message, now, model.status.now),
+        message_state::meaning_of(message, now, by_clocks(model)),
         next.trim_end()
     ));
     text
+}
+
+/// What is known of other clocks, and what ours says.
+pub(super) fn by_clocks(model: &Model) -> (Option<ClockSkew>, UnixSeconds) {
+    (model.node.network.as_ref().and_then(NetworkStatus::clock), model.status.now)
 }
 
 /// The course of a message in order, and the parts that are not known.
@@ -136,6 +143,9 @@ fn next(
         }
         MessageState::Mining => {
             format!("{}. c cancels it.", mining_words(model, Some(message.id)))
+        }
+        MessageState::Sent if message_state::is_uncarried(message, now, by_clocks(model)) => {
+            again(message, zone)
         }
         MessageState::Sent => {
             let until = message.delivery.last_sent.map(|last| {

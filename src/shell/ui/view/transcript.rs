@@ -14,6 +14,7 @@ use crate::engine::record::MessageState;
 
 use super::super::keys::{ScrollAction, UiPage};
 use super::super::model::{Chat, ContactChat, MINING_STEP_SECONDS, Model, ScrollPosition, label};
+use super::message_details::by_clocks;
 use super::theme::{MARK_COLUMNS, Theme};
 use super::wrap::{fit, wrap};
 use crate::shell::calendar::Civil;
@@ -424,6 +425,11 @@ impl TranscriptLayout<'_> {
             }
             MessageState::Unacknowledged => {
                 Some("no acknowledgement. /retry sends it again".to_owned())
+            }
+            MessageState::Sent
+                if message_state::is_uncarried(message, state, by_clocks(self.model)) =>
+            {
+                Some(message_state::WRONG_CLOCK.to_owned())
             }
             MessageState::Queued
             | MessageState::Sent
