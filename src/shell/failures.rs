@@ -14,7 +14,7 @@ use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
 use crate::shell::net::NetError;
 use crate::shell::os::data_dir::DataDirError;
 use crate::shell::os::exit_code::ExitCode;
-use crate::shell::os::io_words::io_words;
+use crate::shell::os::io_words::{io_words, is_out_of_files};
 use crate::shell::os::passphrase::PassphraseError;
 use crate::shell::store::StoreError;
 
@@ -194,7 +194,21 @@ const fn of_the_disk(
 
 impl From<DataDirError> for Failure {
     fn from(error: DataDirError) -> Self {
-        StoreError::from(error).into()
+        match error {
+            // Whoever made an identity would be told the same.
+            DataDirError::Nowhere => {
+                let text = FailureText {
+                    what: "no home folder is known",
+                    why: &error.to_string(),
+                    safe: "nothing was done",
+                    next: "name one: --home DIR",
+                };
+                Self::new(FailureCode::NoHome, text)
+            }
+            DataDirError::NotAFolder | DataDirError::NotPrivate(_) | DataDirError::Io(_) => {
+                StoreError::from(error).into()
+            }
+        }
     }
 }
 
@@ -516,7 +530,11 @@ impl From<std::io::Error> for Failure {
             what: "the operation failed",
             why: &io_words(&error),
             safe: "everything saved before is unchanged",
-            next: "try again",
+            next: if is_out_of_files(&error) {
+                "raise the limit, then try again: ulimit -n 1024"
+            } else {
+                "try again"
+            },
         };
         Self::new(FailureCode::Io, text)
     }

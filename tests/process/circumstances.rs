@@ -166,6 +166,73 @@ fn a_log_that_is_no_file_of_ours_alone_is_refused_and_left_as_it_was() {
 }
 
 #[test]
+fn what_lies_where_the_database_keeps_its_own_files_is_looked_at_before_it_is_opened() {
+    // Whoever opens a pipe waits for its other end.
+    let home = Home::new().run_by(&["timeout", "60"]);
+    home.identity("ann");
+    for name in ["store.db-journal", "store.db-wal", "store.db-shm"] {
+        let path = home.path("home").join(name);
+        // One of its own, if SQLite left it.
+        fs::remove_file(&path).ok();
+        let made = Command::new("mkfifo").arg("-m600").arg(&path).status();
+        assert!(made.expect("mkfifo").success());
+        for args in [&["identity", "list"][..], &["status"]] {
+            let output = home.run(args);
+            let said = said(&output) + &String::from_utf8_lossy(&output.stdout);
+            assert_ne!(output.status.code(), Some(124), "{name} {args:?}: {said}");
+            assert!(said.contains("a file of another program"), "{name} {args:?}: {said}");
+        }
+        fs::remove_file(&path).expect("removed");
+        drop(home.write_secret("theirs", ""));
+        if chown(home.path("theirs"), Some(NOBODY), None).is_err() {
+            println!("skipped: only root can give a file to another user");
+            continue;
+        }
+        fs::rename(home.path("theirs"), &path).expect("moved");
+        let output = home.run(&["identity", "list"]);
+        assert!(said(&output).contains("[unsafe_owner]"), "{name}: {}", said(&output));
+        fs::remove_file(&path).expect("removed");
+    }
+    assert!(home.run(&["identity", "list"]).status.success());
+}
+
+#[test]
+fn a_limit_of_open_files_that_is_too_low_is_named() {
+    for most in ["6", "8", "12", "16", "20"] {
+        let limited = format!("ulimit -n {most}; exec \"$@\"");
+        let home = Home::new().run_by(&["sh", "-c", &limited, "sh"]);
+        let output = home.run(&["status"]);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{most}: {said}");
+        assert!(said.contains("[io]") && said.contains("ulimit -n"), "{most}: {said}");
+        assert!(!said.contains("panicked") && !said.contains("chmod"), "{most}: {said}");
+    }
+}
+
+#[test]
+fn without_a_home_folder_it_is_said_that_none_is_known() {
+    let home = Home::new();
+    for user in [None, Some(""), Some("relative")] {
+        for args in [&["identity", "new", "ann"][..], &["status"]] {
+            let mut command = Command::new(PROGRAM);
+            command.args(args).arg("--no-input").env_clear().current_dir(home.folder());
+            command.arg("--passphrase-file").arg(home.path("passphrase"));
+            if let Some(user) = user {
+                command.env("HOME", user);
+            }
+            let output = finish(command, "");
+            let said = said(&output);
+            assert_eq!(output.status.code(), Some(3), "{user:?} {args:?}: {said}");
+            assert!(
+                said.contains("[no_home]") && said.contains("next: name one: --home DIR"),
+                "{said}"
+            );
+        }
+        assert!(!home.path("relative").exists());
+    }
+}
+
+#[test]
 fn a_home_of_another_user_is_neither_used_nor_said_to_be_empty() {
     let home = Home::new();
     home.identity("ann");

@@ -285,7 +285,8 @@ impl SendWindow {
             self.unacked.remove(&number);
             self.in_flight.remove(&id);
         }
-        let late = if received.is_empty() { Millis(in_flight.0.saturating_mul(4)) } else { in_flight };
+        let late =
+            if received.is_empty() { Millis(in_flight.0.saturating_mul(4)) } else { in_flight };
         let lost = |number: u64, id: MessageId| match self.in_flight.get(&id) {
             Some(last) => last.sent_at.plus(late) < now,
             // Restored and not sent since: due by its own timer, unless it was overtaken here.

@@ -1352,7 +1352,12 @@ impl FromStr for RateArg {
 }
 
 fn parse_count(text: &str) -> Result<u64, &'static str> {
-    text.parse().map_err(|_| "expected a whole number")
+    match text.parse() {
+        // It would end before anything could be printed.
+        Ok(0) => Err("expected a whole number from 1 on; without --count, --timeout alone ends it"),
+        Ok(count) => Ok(count),
+        Err(_) => Err("expected a whole number"),
+    }
 }
 
 /// The text is not a whole number with one of the units of its kind.
@@ -1575,6 +1580,7 @@ mod tests {
             ("undertone --floor -1", "-1 is not in 0..=48"),
             ("undertone history bob --last -1", "-1 is not in 1..=500"),
             ("undertone listen --count -1", "expected a whole number"),
+            ("undertone listen --count 0", "expected a whole number from 1 on"),
             ("undertone listen --timeout soon", "a time such as 90s, 5m or 2h"),
             ("undertone listen --junk 11/s", "a rate such as 2/min or 1/h, of 10/s at most"),
         ] {

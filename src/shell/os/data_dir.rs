@@ -15,7 +15,8 @@ use crate::shell::os::io_words::io_words;
 /// `~/.local/share/undertone`.
 ///
 /// `variable` looks up an environment variable. Empty variables count as unset, and a relative
-/// `XDG_DATA_HOME` is ignored, as the XDG base directory specification asks. Nothing is created.
+/// `XDG_DATA_HOME` or `HOME` is ignored, as the XDG base directory specification asks: it would be
+/// another folder in each folder that the program is started in. Nothing is created.
 ///
 /// # Errors
 ///
@@ -34,7 +35,7 @@ pub fn resolve(
     if let Some(data) = path("XDG_DATA_HOME").filter(|data| data.is_absolute()) {
         return Ok(data.join(FOLDER));
     }
-    let user = path("HOME").ok_or(DataDirError::Nowhere)?;
+    let user = path("HOME").filter(|user| user.is_absolute()).ok_or(DataDirError::Nowhere)?;
     Ok(user.join(".local/share").join(FOLDER))
 }
 
@@ -140,7 +141,9 @@ pub struct UnsafePermissions {
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     /// Name one with `--home`.
-    #[error("no home folder: neither --home nor UNDERTONE_HOME nor HOME is set")]
+    #[error(
+        "neither --home nor UNDERTONE_HOME names it, and HOME is not set, or is no absolute path"
+    )]
     Nowhere,
     /// Name another one.
     #[error("the home folder is not a folder")]
@@ -194,7 +197,11 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_variable_counts_as_unset_and_a_relative_xdg_folder_is_ignored() {
+    fn an_empty_variable_counts_as_unset_and_a_relative_folder_of_the_user_is_ignored() {
+        for home in ["", "relative", "./h", "~"] {
+            let found = resolve_in(None, &[("HOME", home)]);
+            assert!(matches!(found, Err(DataDirError::Nowhere)), "{home}");
+        }
         let found = resolve_in(
             None,
             &[("UNDERTONE_HOME", ""), ("XDG_DATA_HOME", "relative"), ("HOME", "/h")],

@@ -2,9 +2,14 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 /// Says why a file was not read or written: no number, and no word that only programmers know.
 #[must_use]
 pub fn io_words(error: &io::Error) -> String {
+    if is_out_of_files(error) {
+        return "too many files are open: see ulimit -n, or the limit of the container".to_owned();
+    }
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the standard library's")]
     let words = match error.kind() {
         io::ErrorKind::NotFound => "there is no such file or folder",
@@ -23,6 +28,12 @@ pub fn io_words(error: &io::Error) -> String {
     words.to_owned()
 }
 
+/// Whether this process, or the system, has as many files open as it may.
+#[must_use]
+pub(in crate::shell) fn is_out_of_files(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].iter().any(|of| error.raw_os_error() == Some(of.raw_os_error()))
+}
+
 /// The text without the number that the standard library adds.
 fn without_number(text: &str) -> &str {
     text.split_once(" (os error").map_or(text, |(words, _)| words)
@@ -39,6 +50,9 @@ mod tests {
             assert!(!words.is_empty() && !words.contains("os error"), "{number}: {words}");
         }
         assert_eq!(io_words(&io::Error::from_raw_os_error(2)), "there is no such file or folder");
+        for number in [23, 24] {
+            assert!(io_words(&io::Error::from_raw_os_error(number)).contains("ulimit -n"));
+        }
         assert_eq!(io_words(&io::Error::other("it is not one")), "it is not one");
     }
 }

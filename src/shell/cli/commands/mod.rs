@@ -214,6 +214,7 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
 fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     look_for_threads(workers + BESIDES)?;
+    look_for_files()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let done = runtime.block_on(work);
@@ -248,6 +249,16 @@ fn look_for_threads(count: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// Looks whether this process may open the files that every command needs, all at once. The runtime takes that for
+/// granted, too.
+fn look_for_files() -> io::Result<()> {
+    let mut open = Vec::with_capacity(FILES);
+    for _ in 0..FILES {
+        open.push(std::fs::File::open("/dev/null")?);
+    }
+    Ok(())
+}
+
 /// As far as the system tells; none where it does not.
 fn threads_of_this_process() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
@@ -259,6 +270,9 @@ const LOOKS: u32 = 1_000;
 
 const NO_THREADS: &str =
     "the system gives this process no more threads: see ulimit -u, or the limit of the container";
+
+/// Files beside the three that every process has: with fewer a command was seen to fail in the middle.
+const FILES: usize = 20;
 
 /// Threads beside those that work: what a node with a log and a search for work was seen to have, and three for
 /// what may wait. Most commands start a node of their own.
