@@ -166,11 +166,11 @@ mod tests {
     use super::*;
     use crate::engine::command::Command;
     use crate::engine::crypto::keys::Identity;
-    use crate::engine::envelope::{Draft, EnvelopeId, Floor, Lifetime};
+    use crate::engine::envelope::Floor;
     use crate::engine::event::Event;
     use crate::engine::id::{CommandId, NeighbourId};
-    use crate::engine::session::{Offer, WINDOW};
     use crate::engine::settings::NodeRole;
+    use crate::engine::testing::envelopes::offer;
     use crate::engine::testing::rng::SeededRng;
 
     /// Looks at each draw whether the network could have the carrier.
@@ -200,10 +200,7 @@ mod tests {
         let mut seeded = SeededRng::new(1);
         let mut env = Env::new(Millis(0), wall(), &mut seeded);
         let stranger = Identity::generate(&mut env);
-        let offer = Offer::new(&mut env, &stranger, &own.unwrap(), WINDOW).0.seal(&mut env);
-        let draft = Draft::new(wall(), Lifetime::Day, offer.topic, offer.body).unwrap();
-        let bytes = draft.mine(&settings.floor, 0).unwrap().1;
-        let id = EnvelopeId::of(&bytes).unwrap();
+        let (id, bytes) = offer(&mut env, &stranger, &own.unwrap(), settings.floor);
         for input in [Input::Gossip { from: NeighbourId(1), id, bytes }, Input::Tick] {
             node.carrier.lock().handle(&mut env, input);
         }

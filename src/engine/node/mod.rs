@@ -278,11 +278,13 @@ mod tests {
     use crate::engine::envelope::work::search;
     use crate::engine::envelope::{Acceptance, Draft, Floor, Lifetime, Topic, WorkNonce, inspect};
     use crate::engine::event::IdentityView;
-    use crate::engine::id::{CommandId, Neighbour, NeighbourId, SyncRequestId, SyncResponseId};
+    use crate::engine::id::{
+        CommandId, IdentityId, Neighbour, NeighbourId, SyncRequestId, SyncResponseId,
+    };
     use crate::engine::relay::pool::BodyStorage;
-    use crate::engine::session::{Offer, WINDOW};
     use crate::engine::settings::{NodeRole, SyncMode};
     use crate::engine::sync::{ResponseBody, SyncRequest, SyncResponse, append_envelope};
+    use crate::engine::testing::envelopes;
     use crate::engine::testing::mutate::{Reading, each_slow_case};
     use crate::engine::testing::rng::{NOW, SeededRng};
     use crate::engine::turn::Effect;
@@ -318,6 +320,23 @@ mod tests {
         own.unwrap()
     }
 
+    /// Adds contacts to an identity; the identities they are.
+    fn add_eight_contacts(
+        node: &mut Node,
+        seeded: &mut SeededRng,
+        identity: IdentityId,
+    ) -> Vec<Identity> {
+        let contacts: Vec<Identity> =
+            (0..8).map(|_| Identity::generate(&mut seeded.turn())).collect();
+        for (contact, number) in contacts.iter().zip(2..) {
+            let (key, petname) = (contact.public(), format!("contact {number}"));
+            let command = Command::AddContact { identity, key, petname, highest: None };
+            let id = CommandId(number);
+            drop(take_in(node, seeded, Input::Command { id, command }));
+        }
+        contacts
+    }
+
     fn wrap(topic: Topic, body: Vec<u8>) -> Vec<u8> {
         let draft = Draft::new(NOW, Lifetime::Day, topic, body).unwrap();
         draft.mine(&Floor::new(0), 0).unwrap().1
@@ -325,8 +344,7 @@ mod tests {
 
     /// An offer to the holder of this key.
     fn offer(seeded: &mut SeededRng, from: &Identity, to: &PublicKey) -> Vec<u8> {
-        let sealed = Offer::new(&mut seeded.turn(), from, to, WINDOW).0.seal(&mut seeded.turn());
-        wrap(sealed.topic, sealed.body)
+        envelopes::offer(&mut seeded.turn(), from, to, Floor::new(0)).1
     }
 
     fn gossip(bytes: Vec<u8>) -> Input {
@@ -340,15 +358,7 @@ mod tests {
         drop(take_in(&mut node, &mut seeded, create_identity()));
         let me = own(node.snapshot());
         // Contacts, whose offers are stored at once.
-        let contacts: Vec<Identity> =
-            (0..8).map(|_| Identity::generate(&mut seeded.turn())).collect();
-        for (contact, number) in contacts.iter().zip(2..) {
-            let petname = format!("contact {number}");
-            let (identity, key) = (me.id, contact.public());
-            let command = Command::AddContact { identity, key, petname, highest: None };
-            let id = CommandId(number);
-            drop(take_in(&mut node, &mut seeded, Input::Command { id, command }));
-        }
+        let contacts = add_eight_contacts(&mut node, &mut seeded, me.id);
         drop(take_in(&mut node, &mut seeded, Input::Peers(vec![Neighbour::alone(NeighbourId(1))])));
         for contact in &contacts {
             let bytes = offer(&mut seeded, contact, &me.key);
@@ -394,15 +404,7 @@ mod tests {
         let (mut node, mut seeded) = (Node::new(settings), SeededRng::new(7));
         drop(take_in(&mut node, &mut seeded, create_identity()));
         let me = own(node.snapshot());
-        let contacts: Vec<Identity> =
-            (0..8).map(|_| Identity::generate(&mut seeded.turn())).collect();
-        for (contact, number) in contacts.iter().zip(2..) {
-            let petname = format!("contact {number}");
-            let (identity, key) = (me.id, contact.public());
-            let command = Command::AddContact { identity, key, petname, highest: None };
-            let id = CommandId(number);
-            drop(take_in(&mut node, &mut seeded, Input::Command { id, command }));
-        }
+        let contacts = add_eight_contacts(&mut node, &mut seeded, me.id);
         let offers: Vec<Vec<u8>> =
             contacts.iter().map(|contact| offer(&mut seeded, contact, &me.key)).collect();
         for bytes in offers {
