@@ -81,6 +81,8 @@ pub(in crate::shell) struct Runtime {
     is_stale: bool,
     /// The reply to the command of this turn.
     reply: Option<Result<Reply, CommandError>>,
+    /// Why it cannot go on, if that was noticed after the reply to a command.
+    trouble: Option<RuntimeError>,
     progress: Progress,
     reached: ReachedAddresses,
     commands: u64,
@@ -90,7 +92,7 @@ pub(in crate::shell) struct Runtime {
 
 opaque_debug!(struct Runtime {
     durable, archive, thread, miner, network, listening, names_trouble, calls, log, chosen, directory,
-    state, is_stale, reply, progress, reached, commands, course, handle,
+    state, is_stale, reply, trouble, progress, reached, commands, course, handle,
 });
 
 /// Whether a client asked for the end of the node.
@@ -325,6 +327,7 @@ impl Runtime {
             state,
             is_stale: true,
             reply: None,
+            trouble: None,
             progress: Progress::Done,
             reached: ReachedAddresses::default(),
             commands: 0,
@@ -505,9 +508,12 @@ impl Runtime {
         let answered = dispatch::answer(self, call);
         // Before the answer: what the caller reads next has what the answer tells of.
         self.publish_state();
-        let (answered, ended) = match answered.map_err(Failure::from) {
-            Ok(answered) => (answered, Ok(())),
-            Err(failure) => (Err(failure.clone()), Err(failure)),
+        let (answered, ended) = match answered {
+            Ok(answered) => (answered, self.trouble.take().map_or(Ok(()), |why| Err(why.into()))),
+            Err(error) => {
+                let why = Failure::from(error);
+                (Err(why.clone()), Err(why))
+            }
         };
         if answer.send(answered).is_err() {
             tracing::debug!("nobody waits for an answer any more");
@@ -517,10 +523,23 @@ impl Runtime {
 
     /// Carries out a command of the engine.
     fn command(&mut self, command: Command) -> Result<Result<Reply, CommandError>, RuntimeError> {
+        if let Some(why) = self.trouble.take() {
+            return Err(why);
+        }
         self.commands += 1;
-        self.turn(Input::Command { id: CommandId(self.commands), command })?;
-        // Never none: each command gets one reply in its turn.
-        Ok(self.reply.take().unwrap_or(Err(CommandError::Full)))
+        let turned = self.turn(Input::Command { id: CommandId(self.commands), command });
+        match (self.reply.take(), turned) {
+            (Some(reply), turned) => {
+                // What the command changed is durable. What failed came after it: the message that
+                // was accepted was encrypted, say. Told that it failed, its caller would repeat it.
+                self.trouble = turned.err();
+                Ok(reply)
+            }
+            // A command commits once before its reply, so nothing of this one was stored.
+            (None, Err(why)) => Err(why),
+            // Never: each command gets one reply in its turn.
+            (None, Ok(())) => Ok(Err(CommandError::Full)),
+        }
     }
 
     /// Shows clients the state after this turn.
@@ -832,11 +851,17 @@ mod tests {
 
     use super::archive_thread::Disk;
     use super::*;
+    use crate::engine::crypto::invite;
+    use crate::engine::crypto::keys::Identity;
     use crate::engine::env::{Seconds, UnixSeconds};
     use crate::engine::envelope::{Envelope, EnvelopeId, Floor, Topic, WorkNonce, inspect};
+    use crate::engine::id::{Neighbour, NeighbourId};
     use crate::engine::relay::pool::BodyStorage;
-    use crate::engine::settings::NodeRole;
+    use crate::engine::settings::{NodeRole, SyncMode};
+    use crate::engine::testing::envelopes::offer;
+    use crate::engine::testing::rng::SeededRng;
     use crate::shell::api::ArchiveStatus;
+    use crate::shell::api::calls::{Call as _, ContactAdd, ContactRef, ContactRekey, IdentityNew};
     use crate::shell::archive::ArchiveOverflow;
     use crate::shell::net::{Multiaddr, Net, NetEvent, NetworkName, Transport};
 
@@ -847,6 +872,81 @@ mod tests {
         let settings = NodeSettings::new(NodeRole::Messenger, FLOOR);
         let runtime = Runtime::start(settings, None, Store::in_memory().unwrap()).unwrap();
         assert_eq!(format!("{runtime:?}"), "Runtime");
+    }
+
+    /// Asks a node; what it answers, and whether it goes on.
+    fn ask(node: &mut Runtime, call: AnyCall) -> (Result<AnyReply, Failure>, Result<(), Failure>) {
+        let (answer, mut answered) = oneshot::channel();
+        let ended = node.on_call(NodeCall { call, answer });
+        (answered.try_recv().unwrap(), ended)
+    }
+
+    /// A message was called refused for want of room when only its envelope was not stored.
+    #[tokio::test]
+    async fn what_is_said_of_a_command_during_which_the_disk_ran_full_is_what_the_store_has() {
+        let [ben, stranger] =
+            [7, 8].map(|seed| Identity::generate(&mut SeededRng::new(seed).turn()));
+        let (name, invite) = ("ben".to_owned(), invite::encode(&ben.public()));
+        let add = ContactAdd { identity: None, invite, name: name.clone(), max_work: None };
+        // Their request waits, and is accepted with the key.
+        let invite = invite::encode(&stranger.public());
+        let rekey = ContactRekey { contact: ContactRef::Name(name), invite };
+        let [add, rekey] = [add.into_any(), rekey.into_any()];
+        let (mut kept, mut refused) = (0, 0);
+        for (first, call) in [(None, &add), (Some(&add), &rekey)] {
+            for room in 0.. {
+                let mut node = asked_by(&stranger);
+                if let Some(first) = first {
+                    ask(&mut node, first.clone()).0.unwrap();
+                }
+                let before = node.durable.store().load().unwrap();
+                node.durable.store().refuse_records_after(room);
+                let (answer, ended) = ask(&mut node, call.clone());
+                let after = node.durable.store().load().unwrap();
+                let Err(why) = ended else {
+                    answer.unwrap();
+                    break;
+                };
+                assert_eq!(why.code(), Some(FailureCode::Store), "{room}");
+                match answer {
+                    Ok(_) => {
+                        assert_ne!(after, before, "{room}: accepted, and not stored");
+                        kept += 1;
+                    }
+                    Err(_) => {
+                        assert_eq!(after, before, "{room}: refused, and a part was stored");
+                        refused += 1;
+                    }
+                }
+            }
+        }
+        assert!(kept > 0 && refused > 0, "{kept} {refused}");
+    }
+
+    /// A node beside a neighbour, with an identity that a stranger made an offer. What it has to
+    /// send is encrypted at once.
+    fn asked_by(stranger: &Identity) -> Runtime {
+        // Without a catching up, nothing waits for its end.
+        let usual = NodeSettings::new(NodeRole::Messenger, FLOOR);
+        let settings = NodeSettings { sync: SyncMode::Off, ..usual };
+        let mut node = Runtime::start(settings, None, Store::in_memory().unwrap()).unwrap();
+        let new = IdentityNew { name: "ann".to_owned() };
+        ask(&mut node, new.into_any()).0.unwrap();
+        let key = node.directory.identities().next().unwrap().key;
+        let mut entropy = OsEntropy;
+        let mut env = Env::new(node.durable.clock().mono(), wall(), &mut entropy);
+        let (id, bytes) = offer(&mut env, stranger, &key, FLOOR);
+        let from = NeighbourId(1);
+        let inputs = [
+            Input::Peers(vec![Neighbour::alone(from)]),
+            Input::Gossip { from, id, bytes },
+            Input::Tick,
+        ];
+        for input in inputs {
+            node.durable.carrier().lock().handle(&mut env, input);
+        }
+        node.gather().unwrap();
+        node
     }
 
     /// An envelope that lives a day and ends so many hours after the one before the last.

@@ -60,6 +60,21 @@ impl Home {
     }
 }
 
+impl Store {
+    /// Refuses all that is put after so many records, as a full disk does.
+    pub(in crate::shell) fn refuse_records_after(&self, room: u32) {
+        let counted = format!(
+            "CREATE TEMP TABLE room (records INTEGER NOT NULL);
+             INSERT INTO room VALUES ({room});
+             CREATE TEMP TRIGGER no_room BEFORE INSERT ON main.record BEGIN
+                 SELECT RAISE(ABORT, 'full') FROM room WHERE records = 0;
+                 UPDATE room SET records = records - 1;
+             END;"
+        );
+        self.connection.execute_batch(&counted).unwrap();
+    }
+}
+
 fn puts(records: &[Record]) -> Vec<Change> {
     records.iter().cloned().map(Change::Put).collect()
 }
