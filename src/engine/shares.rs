@@ -83,6 +83,18 @@ impl<G: Copy + Ord, T: Copy + Ord, const L: usize> Shares<G, T, L> {
     ///
     /// A guest that has a place already keeps it.
     pub fn admit(&mut self, arrival: Arrival<G, T, L>, kept: impl Fn(&G) -> bool) -> Placing<G> {
+        self.admit_calm(arrival, kept, |_| 0)
+    }
+
+    /// The same, where paths have an `unrest` that decides between those that are equally heavy: the
+    /// larger it is, the heavier. A newcomer whose path has more of it than that of every guest gets no
+    /// place.
+    pub fn admit_calm(
+        &mut self,
+        arrival: Arrival<G, T, L>,
+        kept: impl Fn(&G) -> bool,
+        unrest: impl Fn(&[u64; L]) -> u32,
+    ) -> Placing<G> {
         let Arrival { guest, path, now, lease } = arrival;
         if self.guests.contains_key(&guest) {
             return Placing::Place;
@@ -90,7 +102,7 @@ impl<G: Copy + Ord, T: Copy + Ord, const L: usize> Shares<G, T, L> {
         let admission = if self.guests.len() < self.most {
             Placing::Place
         } else {
-            match self.victim(&path, now, kept) {
+            match self.victim((&path, now), kept, unrest) {
                 None => return Placing::Full,
                 Some(victim) => {
                     self.guests.remove(&victim);
@@ -132,21 +144,29 @@ impl<G: Copy + Ord, T: Copy + Ord, const L: usize> Shares<G, T, L> {
         self.guests.is_empty()
     }
 
-    fn victim(&self, newcomer: &[u64; L], now: T, kept: impl Fn(&G) -> bool) -> Option<G> {
+    fn victim(
+        &self,
+        (newcomer, now): (&[u64; L], T),
+        kept: impl Fn(&G) -> bool,
+        unrest: impl Fn(&[u64; L]) -> u32,
+    ) -> Option<G> {
         let open: Vec<_> = self.guests.iter().filter(|(id, _)| !kept(id)).collect();
         let mut weights: BTreeMap<&[u64], usize> = BTreeMap::new();
         let paths = open.iter().map(|(_, guest)| &guest.path).chain([newcomer]);
         for range in paths.flat_map(ranges) {
             *weights.entry(range).or_default() += 1;
         }
-        // Compared as texts are: by the widest range, then by the next.
-        let weigh = |path: &[u64; L]| -> Vec<usize> {
-            ranges(path).map(|range| weights.get(range).copied().unwrap_or(0)).collect()
+        // Compared as texts are: by the widest range, then by the next, and last by the unrest.
+        let weigh = |path: &[u64; L]| -> (Vec<usize>, u32) {
+            let of_ranges = ranges(path).map(|range| weights.get(range).copied().unwrap_or(0));
+            (of_ranges.collect(), unrest(path))
         };
-        let heaviest = open.iter().map(|(_, guest)| weigh(&guest.path)).max()?;
-        // The heaviest path is never lighter than the newcomer's: whatever range that one shares
-        // with guests is as heavy for them, and a range of its own has a weight of one.
-        let leases_hold = heaviest == weigh(newcomer);
+        let own = weigh(newcomer);
+        // By its ranges no path is lighter than the newcomer's: whatever range that one shares with
+        // guests is as heavy for them, and a range of its own has a weight of one.
+        let heaviest =
+            open.iter().map(|(_, guest)| weigh(&guest.path)).max().filter(|most| *most >= own)?;
+        let leases_hold = heaviest == own;
         open.iter()
             .filter(|(_, guest)| weigh(&guest.path) == heaviest)
             .filter(|(_, guest)| !leases_hold || guest.lease <= now)
@@ -257,6 +277,22 @@ mod tests {
         }
         arrive(&mut places, 1_128, path(1, 1, 1), 3);
         assert!(places.path(&1_000).is_none());
+    }
+
+    #[test]
+    fn of_equally_heavy_ranges_the_restless_give_way_and_have_no_place_of_the_calm() {
+        let mut places = Place::new(3);
+        let mut arrive = |guest, network, now| {
+            let path = path(network, 0, 0);
+            let unrest = |path: &[u64; 3]| u32::from(path[0] > 10);
+            places.admit_calm(Arrival { guest, path, now, lease: now + 10 }, |_| false, unrest)
+        };
+        for (guest, network) in [(0, 1), (1, 2), (2, 11)] {
+            assert_eq!(arrive(guest, network, 0), Placing::Place);
+        }
+        assert_eq!(arrive(3, 3, 1), Placing::InPlaceOf(2), "its lease holds against nobody calm");
+        assert_eq!(arrive(4, 12, 100), Placing::Full, "though all leases are over");
+        assert_eq!(arrive(5, 4, 100), Placing::InPlaceOf(0));
     }
 
     #[test]

@@ -34,6 +34,9 @@ const POURERS: usize = 16;
 const IN_A_FRAME: u64 = 10;
 const FRAMES: Duration = Duration::from_millis(10);
 
+/// As soon as a program dials again that does not wait longer each time.
+const HALF_A_SECOND: Duration = Duration::from_millis(500);
+
 /// An envelope of 32 bytes or little more that expired two days ago, and shows no work.
 fn expired(number: u64) -> Vec<u8> {
     let expiry = UnixSeconds((wall().0 / 3_600 - 48) * 3_600);
@@ -95,6 +98,30 @@ fn silent_neighbours_from_three_ranges() {
                     Attacker::new(&target.tcp, FLOOD).parted().await
                 };
                 crowd(&target, count, silent).await;
+            });
+        }
+        while crowds.join_next().await.is_some() {}
+    });
+}
+
+/// Row 3 again: sixty links, each from a network of its own, that join, say nothing, and come again half
+/// a second after each was closed.
+#[test]
+fn restless_neighbours_from_sixty_networks() {
+    besiege("60 silent neighbours from 60 networks, opened anew", MINUTE, async |target| {
+        let mut crowds = JoinSet::new();
+        for network in 130..190 {
+            let from = Ipv4Addr::new(127, network, 0, 1);
+            let way = Forward::tcp(from, socket(&target.tcp)).await;
+            let target = Target { tcp: way.at.clone(), ..target.clone() };
+            crowds.spawn(async move {
+                // As long as it is needed.
+                let _way = way;
+                let silent = |target: Target| async move {
+                    Attacker::new(&target.tcp, FLOOD).parted().await;
+                    sleep(HALF_A_SECOND).await;
+                };
+                crowd(&target, 1, silent).await;
             });
         }
         while crowds.join_next().await.is_some() {}

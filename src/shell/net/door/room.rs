@@ -2,7 +2,7 @@
 
 use core::cmp::Reverse;
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use libp2p::PeerId;
 use libp2p::swarm::ConnectionId;
@@ -23,12 +23,61 @@ const USEFUL_ONE_IN: usize = 2;
 /// quiet network bring nothing for hours.
 const LONG_ONE_IN: usize = 4;
 
+/// The time for which it is known that a street opened a link.
+const REMEMBERED_FOR: Duration = Duration::from_secs(60);
+
+/// Links in that time that are remembered at most. A guess: some hundred kilobytes. Beyond it the oldest
+/// are forgotten, of whoever comes most often most.
+const MOST_REMEMBERED: usize = 4_096;
+
+/// A street that opens fewer links than this in that time is calm. A program that is parted with at
+/// once opens two or three, since it waits longer each time.
+const SELDOM: usize = 4;
+
 /// The established links of one kind that others opened.
 pub(super) struct LinkRoom {
     most: usize,
     lease: Duration,
     places: Shares<ConnectionId, Instant, PATH>,
+    comings: Comings,
     standing: BTreeMap<ConnectionId, LinkRecord>,
+}
+
+/// How often each street opened a link lately, whether it had a place or not.
+///
+/// Links from as many networks as there are places are equally heavy. Whoever opens one anew as often
+/// as it is closed would win every race for a place that is free to take; so what comes often gives way
+/// to what comes seldom, and never the other way.
+#[derive(Default)]
+struct Comings {
+    recent: VecDeque<(Instant, u64)>,
+    of_street: BTreeMap<u64, usize>,
+}
+
+impl Comings {
+    /// A link was opened from this street.
+    fn note(&mut self, street: u64, now: Instant) {
+        while let Some((at, street)) = self.recent.front().copied() {
+            if self.recent.len() < MOST_REMEMBERED && now.duration_since(at) < REMEMBERED_FOR {
+                break;
+            }
+            self.recent.pop_front();
+            if let Some(count) = self.of_street.get_mut(&street) {
+                *count -= 1;
+                if *count == 0 {
+                    self.of_street.remove(&street);
+                }
+            }
+        }
+        self.recent.push_back((now, street));
+        *self.of_street.entry(street).or_default() += 1;
+    }
+
+    /// 0 for a calm street, and one more for each time that it comes twice as often.
+    fn unrest(&self, street: u64) -> u32 {
+        let count = self.of_street.get(&street).copied().unwrap_or_default();
+        (count / SELDOM).checked_ilog2().map_or(0, |doublings| doublings + 1)
+    }
 }
 
 /// What a link did for its place.
@@ -47,14 +96,21 @@ pub(super) enum Entry {
     Open,
     /// It has the place of this link, which is to be closed.
     InPlaceOf(ConnectionId, PeerId),
-    /// All places are kept, or newly given to neighbours at as heavy addresses as its own.
+    /// All places are kept, or newly given to neighbours at as heavy addresses as its own, or its
+    /// street opens links more often than theirs.
     Full,
 }
 
 impl LinkRoom {
     /// So many places. Whoever gets one has it for `lease`, except from lighter addresses.
     pub(super) const fn new(most: usize, lease: Duration) -> Self {
-        Self { most, lease, places: Shares::new(most), standing: BTreeMap::new() }
+        Self {
+            most,
+            lease,
+            places: Shares::new(most),
+            comings: Comings { recent: VecDeque::new(), of_street: BTreeMap::new() },
+            standing: BTreeMap::new(),
+        }
     }
 
     /// Gives a link a place if it can.
@@ -67,7 +123,11 @@ impl LinkRoom {
     ) -> Entry {
         let kept = self.kept(now);
         let arrival = Arrival { guest: link, path, now, lease: now + self.lease };
-        let entry = match self.places.admit(arrival, |link| kept.contains(link)) {
+        let [_, street, _] = path;
+        self.comings.note(street, now);
+        let (comings, kept) = (&self.comings, |link: &ConnectionId| kept.contains(link));
+        let unrest = |[_, street, _]: &[u64; PATH]| comings.unrest(*street);
+        let entry = match self.places.admit_calm(arrival, kept, unrest) {
             Placing::Full => return Entry::Full,
             Placing::Place => Entry::Open,
             Placing::InPlaceOf(other) => match self.standing.remove(&other) {
@@ -279,6 +339,46 @@ mod tests {
         let kept = scene.room.kept(scene.now);
         assert_eq!(kept.len(), MOST / USEFUL_ONE_IN + MOST / LONG_ONE_IN);
         assert!(honest.iter().all(|link| kept.contains(link)));
+    }
+
+    /// Sixty links from as many networks, each opened anew as soon as it was closed, kept a newcomer out.
+    #[test]
+    fn links_from_sixty_networks_that_come_again_and_again_keep_no_newcomer_out() {
+        let mut scene = Scene::new();
+        let networks = |host: u64| 16 * (host % 60) + 160;
+        let mut newcomers = Vec::new();
+        for tick in 0..2_000_u64 {
+            // Each network twice a second, as the outsider did.
+            scene.now += SECOND / 120;
+            scene.link(networks(tick));
+            // Once what they do is known for three seconds, a person comes each two seconds.
+            if tick > 360 && tick % 240 == 0 {
+                let (link, entry) = scene.link(16 * (tick / 240) + 16_000);
+                assert!(entry != Entry::Full, "{tick}");
+                newcomers.push(link);
+            }
+            assert!(newcomers.iter().all(|link| scene.is_in(*link)), "{tick}");
+        }
+        assert!(newcomers.len() > 5);
+    }
+
+    #[test]
+    fn a_street_that_comes_seldom_is_calm_and_what_is_remembered_is_bounded() {
+        let (mut comings, mut now) = (Comings::default(), Instant::now());
+        for number in 0..3 {
+            comings.note(7, now);
+            assert_eq!(comings.unrest(7), 0, "{number}");
+        }
+        for (more, unrest) in [(1, 1), (4, 2), (8, 3)] {
+            (0..more).for_each(|_| comings.note(7, now));
+            assert_eq!(comings.unrest(7), unrest);
+        }
+        now += REMEMBERED_FOR;
+        comings.note(8, now);
+        assert_eq!((comings.unrest(7), comings.of_street.len()), (0, 1));
+        (0..2 * MOST_REMEMBERED as u64).for_each(|street| comings.note(street, now));
+        assert_eq!(comings.recent.len(), MOST_REMEMBERED);
+        assert_eq!(comings.of_street.len(), MOST_REMEMBERED);
     }
 
     #[test]
