@@ -123,8 +123,10 @@ async fn whoever_asks_for_protocols_without_end_is_cut_off_after_some_kilobytes(
 async fn whoever_opens_streams_without_end_is_parted_with_and_delays_nobody_until_then() {
     let (mut net, tcp, _) = listening(internet()).await;
     let attack = open_streams(socket(&tcp));
-    let ended = beside(&mut net, "the end of the link", attack).await;
-    assert!(ended.is_err(), "it was not read to the end");
+    let opened = beside(&mut net, "the end of the link", attack).await;
+    // A thousand are taken until then; what else was written lies in buffers of the system: 7,000 in
+    // all. Without a pace it was 300,000, until the link ended because it reads nothing.
+    assert!(opened < 50_000, "{opened}");
     // While others do it, too.
     let others: JoinSet<_> = (0..4).map(|_| open_streams(socket(&tcp))).collect();
     let friend = gets_in(&mut net, &tcp).await;

@@ -14,7 +14,7 @@ use libp2p::swarm::{self, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, Transport as _};
 use libp2p::{core::transport::MemoryTransport, identity, noise, quic, tcp, yamux};
 use sha3::{Digest as _, Keccak256};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use undertone::engine::envelope::{Envelope, EnvelopeId, Floor, inspect};
 
@@ -176,9 +176,18 @@ impl Attacker {
 }
 
 /// Sets a link up by TCP, and opens streams on it which it resets at once, as fast as the node takes them, until
-/// the node closes the link.
-pub(crate) async fn open_streams(node: SocketAddr) -> io::Result<()> {
-    let mut link = tcp::tokio::TcpStream(TcpStream::connect(node).await?);
+/// the node closes the link. How many were written until then.
+pub(crate) async fn open_streams(node: SocketAddr) -> usize {
+    let mut opened = 0;
+    write_streams(node, &mut opened).await.expect_err("it ends with the link");
+    opened
+}
+
+async fn write_streams(node: SocketAddr, opened: &mut usize) -> io::Result<()> {
+    let socket = TcpSocket::new_v4()?;
+    // What is written and not read yet is counted, too.
+    socket.set_send_buffer_size(16 << 10)?;
+    let mut link = tcp::tokio::TcpStream(socket.connect(node).await?);
     agree(&mut link, "/noise").await?;
     let key = identity::Keypair::generate_ed25519();
     let noise = noise::Config::new(&key).expect("noise");
@@ -194,6 +203,7 @@ pub(crate) async fn open_streams(node: SocketAddr) -> io::Result<()> {
         let both = |stream| [frame(1, 1, stream), frame(0, 8, stream)].concat();
         link.write_all(&streams.flat_map(both).collect::<Vec<u8>>()).await?;
         link.flush().await?;
+        *opened += 1_000;
     }
     Ok(())
 }
