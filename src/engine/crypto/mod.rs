@@ -10,15 +10,17 @@
 //! | who made an offer | HMAC-SHA-256 | RFC 2104 |
 //! | against later quantum computers | ML-KEM-768 | FIPS 203; crate `ml-kem`, only beside a Diffie-Hellman |
 //! | what people compare | SHA3-256 | FIPS 202 |
+//! | envelopes' names and work | Keccak-256 | crate `sha3`; many at once, [`keccak`] |
 //!
-//! No primitive is written here but ElligatorSwift, which touches nothing secret. None of these
-//! modules draws entropy of its own: it is lent to them by [`crate::engine::env::Env`].
+//! No primitive is written here but ElligatorSwift and the permutation of Keccak, which touch nothing
+//! secret; the latter is held to the crate `keccak` when the program runs. None of these modules draws entropy of its own: it is lent to them by [`crate::engine::env::Env`].
 
 pub mod aead;
 pub mod ecies;
 pub mod ellswift;
 pub mod invite;
 pub mod kdf;
+pub mod keccak;
 pub mod kem;
 pub mod keys;
 pub mod safety_number;
