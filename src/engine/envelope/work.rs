@@ -6,8 +6,9 @@
 //! whatever the envelope's size. Nothing here reads a clock, draws a number or starts a thread: the
 //! caller says where to start and when to stop.
 
-use keccak::{Keccak, State1600};
+use keccak::State1600;
 
+use crate::engine::crypto::keccak::{Kernel, permute};
 use crate::engine::id::OutgoingId;
 use crate::engine::price::mean_tries;
 use crate::engine::secret::opaque_debug;
@@ -60,7 +61,7 @@ impl core::fmt::Debug for MiningJob {
 pub fn digest(prefix: &[u8; 32], nonce: WorkNonce) -> [u8; 32] {
     let mut state = block(prefix);
     set_nonce(&mut state, nonce);
-    Keccak::new().with_f1600(|permute| permute(&mut state));
+    permute(&mut state);
     let mut digest = [0; 32];
     for (bytes, lane) in digest.as_chunks_mut::<8>().0.iter_mut().zip(state) {
         *bytes = lane.to_le_bytes();
@@ -75,17 +76,40 @@ pub fn digest(prefix: &[u8; 32], nonce: WorkNonce) -> [u8; 32] {
 /// [`MiningJob::start`].
 #[must_use]
 pub fn search(job: &MiningJob, from: WorkNonce, attempts: u64) -> Option<WorkNonce> {
+    search_with(Kernel::chosen(), job, from, attempts)
+}
+
+/// The same with a kernel of the caller's choice. Each returns the same nonce, so that none shows in
+/// what it found.
+#[must_use]
+pub fn search_with(
+    kernel: Kernel,
+    job: &MiningJob,
+    from: WorkNonce,
+    attempts: u64,
+) -> Option<WorkNonce> {
     let block = block(&job.digest);
-    let mut found = None;
-    Keccak::new().with_f1600(|permute| {
-        found = (0..attempts).map(|step| from.plus(step)).find(|nonce| {
-            let mut state = block;
-            set_nonce(&mut state, *nonce);
-            permute(&mut state);
-            front(&state) < job.target
-        });
-    });
-    found
+    let mut candidates =
+        kernel.candidates(&block, zeros(job.target), from.0, attempts).map(WorkNonce);
+    candidates.find(|nonce| {
+        let mut state = block;
+        set_nonce(&mut state, *nonce);
+        permute(&mut state);
+        front(&state) < job.target
+    })
+}
+
+/// The bits of a state's first word that are zero in every digest below `target`: as many as the
+/// largest such digest begins with. All of them where none is below it.
+const fn zeros(target: u128) -> u64 {
+    let largest = target.saturating_sub(1) >> 32;
+    // It is a number of 64 bits, unless more than 96 were asked for.
+    let count = largest.leading_zeros().saturating_sub(64);
+    let others = match u64::MAX.checked_shr(count) {
+        Some(others) => others,
+        None => 0,
+    };
+    (!others).swap_bytes()
 }
 
 /// The sponge's state after absorbing the padded block with a nonce of zero.
@@ -130,6 +154,23 @@ mod tests {
         EnvelopeId(Keccak256::digest(message).into())
     }
 
+    #[test]
+    fn the_zeros_of_a_target_are_those_of_the_digests_below_it() {
+        assert_eq!(zeros(0), u64::MAX);
+        // The digest of zeros alone is below it.
+        assert_eq!(zeros(1), u64::MAX);
+        assert_eq!(zeros(1 << 32), u64::MAX);
+        // The first byte of a digest is the lowest of the word.
+        assert_eq!(zeros((1 << 32) + 1), u64::MAX - (1 << 56));
+        assert_eq!(zeros(1 << (96 - 8)), 0xff);
+        assert_eq!(zeros((1 << (96 - 8)) + 1), 0xfe);
+        assert_eq!(zeros(1 << (96 - 12)), 0xf0ff);
+        assert_eq!(zeros(1 << 95), 0x80);
+        for all in [(1 << 95) + 1, 1 << 96, u128::MAX] {
+            assert_eq!(zeros(all), 0);
+        }
+    }
+
     fn job(digest: [u8; 32], target: u128) -> MiningJob {
         MiningJob { outgoing: OutgoingId(0), digest, target, start: 0 }
     }
@@ -172,6 +213,10 @@ mod tests {
                 .map(|step| from.plus(step))
                 .find(|nonce| by_the_book(&prefix, *nonce).work() < target);
             prop_assert_eq!(search(&job(prefix, target), from, 1 << 12), by_hand);
+            for kernel in Kernel::all_available() {
+                let found = search_with(kernel, &job(prefix, target), from, 1 << 12);
+                prop_assert_eq!(found, by_hand, "{:?}", kernel);
+            }
         }
     }
 }
