@@ -93,6 +93,9 @@ const OUTSIDE: &[&str] = &[
 /// The parts of the standard library it must not know either.
 const OUTSIDE_STD: &[&str] = &["env", "fs", "io", "net", "os", "process", "thread", "time"];
 
+/// The one file with unsafe code.
+const UNSAFE: &str = "engine/crypto/keccak/dispatch.rs";
+
 /// Words of unfinished work.
 const UNFINISHED: &[&str] = &["FIXME", "TODO", "XXX", "todo", "unimplemented"];
 
@@ -113,6 +116,11 @@ fn every_file_begins_with_what_it_is_for() {
         let says = source.text.starts_with("//! ");
         if says { Vec::new() } else { vec![source.fault(1, "does not begin with `//! `")] }
     });
+}
+
+#[test]
+fn unsafe_code_is_in_one_file_alone() {
+    hold(&["src", "examples"].map(sources).concat(), unsafety);
 }
 
 #[test]
@@ -226,6 +234,15 @@ fn purity(source: &Source) -> Vec<String> {
     let parts = parts.map(|path| (path.line, path.segments.join("::")));
     let all = words.chain(parts);
     all.map(|(line, what)| source.fault(line, &format!("the engine may not know {what}"))).collect()
+}
+
+/// Unsafe code, and leave to have it, in another file than the one that has it.
+fn unsafety(source: &Source) -> Vec<String> {
+    let tokens = tokens(&source.text);
+    let words =
+        tokens.iter().filter(|token| ["unsafe", "unsafe_code"].contains(&token.text.as_str()));
+    let elsewhere = words.filter(|_| source.name != UNSAFE);
+    elsewhere.map(|token| source.fault(token.line, "has unsafe code")).collect()
 }
 
 /// Lines that speak of work not done.
@@ -499,6 +516,20 @@ fn a_planted_touch_of_the_outside_is_caught() {
     let fine =
         "//! No tokio, no std::fs.\nuse std::collections::BTreeMap;\nenv.draw(); \"Instant\"";
     assert_eq!(planted(purity, "engine/env.rs", fine), 0);
+}
+
+#[test]
+fn planted_unsafe_code_is_caught() {
+    for text in [
+        "fn f() { unsafe { g() } }",
+        "unsafe fn f() {}",
+        "#![expect(unsafe_code, reason = \"fast\")]",
+        "#[allow(unsafe_code)] mod a;",
+    ] {
+        assert!(planted(unsafety, "engine/crypto/keccak/avx2.rs", text) > 0, "not caught: {text}");
+        assert_eq!(planted(unsafety, UNSAFE, text), 0);
+    }
+    assert_eq!(planted(unsafety, "main.rs", "// unsafe\nlet unsafe_mode = \"unsafe\";"), 0);
 }
 
 #[test]
