@@ -20,6 +20,7 @@ use undertone::engine::id::OutgoingId;
 use undertone::engine::price::{Share, Step};
 use undertone::engine::relay::pool::{Admission, BodyStorage, Pool, PoolBounds};
 
+mod kernels;
 mod node;
 mod open;
 mod sync;
@@ -29,6 +30,7 @@ const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
 
 fn main() {
     ratios::print();
+    kernels::print();
     node::print();
     sync::print();
     divan::main();

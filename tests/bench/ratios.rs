@@ -6,13 +6,11 @@
 use std::time::{Duration, Instant};
 
 use divan::black_box;
-use keccak::Keccak;
 use sha3::{Digest, Keccak256};
 
 use undertone::engine::env::{Env, Millis};
+use undertone::engine::envelope::check;
 use undertone::engine::envelope::wire::ENVELOPE_SIZE;
-use undertone::engine::envelope::{MiningJob, WorkNonce, check, work};
-use undertone::engine::id::OutgoingId;
 use undertone::engine::session::{Offer, ReceivedOffer, TopicIndex, WINDOW};
 
 use super::open::Counter;
@@ -21,9 +19,6 @@ use super::{NO_FLOOR, NOW, encoded, full, newcomer};
 
 /// Turns for each side: enough for a few that nothing disturbs.
 const TURNS: usize = 400;
-
-/// Permutations or attempts in one turn.
-const BATCH: u64 = 256;
 
 /// Prints a line for each ratio.
 pub(super) fn print() {
@@ -45,15 +40,6 @@ pub(super) fn print() {
         if let Some(newcomer) = newcomers.pop() {
             _ = black_box(pool.admit(newcomer, NOW, Millis(0)));
         }
-    });
-
-    let mut state = [7; 25];
-    let permute = || {
-        Keccak::new().with_f1600(|permute| (0..BATCH).for_each(|_| permute(&mut state)));
-    };
-    let order = MiningJob { outgoing: OutgoingId(0), digest: [7; 32], target: 0, start: 0 };
-    line("an attempt at work / a permutation", 1.1, permute, || {
-        _ = black_box(work::search(black_box(&order), WorkNonce(0), BATCH));
     });
 
     print_talk();
@@ -113,7 +99,7 @@ fn print_rates() {
     });
 }
 
-fn rate(name: &str, mut work: impl FnMut()) {
+pub(super) fn rate(name: &str, mut work: impl FnMut()) {
     let fastest = (0..TURNS).map(|_| time(&mut work)).min().unwrap_or(Duration::MAX);
     println!("{name}: {:.0}", 1.0 / fastest.as_secs_f64());
 }
@@ -152,7 +138,7 @@ pub(super) fn line(
     }
     let [base, cost] = fastest;
     let ratio = cost.as_secs_f64() / base.as_secs_f64();
-    println!("{name}: {ratio:.2} (budget {budget})");
+    println!("{name}: {ratio:.2} (budget {budget:.2})");
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
