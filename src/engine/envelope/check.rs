@@ -50,6 +50,27 @@ pub fn inspect(bytes: &[u8], floor: &Floor) -> Result<EnvelopeId, ValidationErro
     Ok(id)
 }
 
+/// Checks envelopes that came together, each as [`inspect`] does; they are hashed side by side.
+#[must_use]
+pub fn inspect_each(
+    envelopes: &[&[u8]],
+    floor: &Floor,
+) -> Vec<Result<EnvelopeId, ValidationError>> {
+    let read: Vec<_> = envelopes.iter().map(|bytes| read(bytes)).collect();
+    let readable = envelopes.iter().zip(&read).filter_map(|(bytes, read)| {
+        read.as_ref().ok().map(|(envelope, _)| (*bytes, envelope.nonce))
+    });
+    // One for each that was read, in their order.
+    let mut ids = EnvelopeId::of_each_decoded(&readable.collect::<Vec<_>>()).into_iter();
+    let inspected = envelopes.iter().zip(&read).map(|(bytes, read)| {
+        let (_, lifetime) = read.as_ref().map_err(|error| *error)?;
+        let id = ids.next().ok_or(ValidationError::Malformed)?;
+        rate(&id, bytes.len(), *lifetime, floor)?;
+        Ok(id)
+    });
+    inspected.collect()
+}
+
 /// Checks the bytes of an envelope at the moment `now`, with the id that [`inspect`] computed from
 /// the very same bytes: nothing is hashed twice.
 ///
@@ -570,6 +591,29 @@ mod tests {
             let bytes = mined(now, lifetime, 0, &NO_FLOOR);
             let there = if ahead { now.plus(Seconds(off)) } else { now.minus(Seconds(off)) };
             prop_assert_eq!(refusal(bytes, there), None);
+        }
+
+        #[test]
+        fn envelopes_that_come_together_are_each_inspected_as_alone(
+            kinds in proptest::collection::vec((0_usize..400, 0_u32..4, any::<u64>()), 0..25),
+            bits in 0_u8..5,
+        ) {
+            let floor = Floor::new(bits);
+            let all: Vec<Vec<u8>> = kinds
+                .iter()
+                .map(|(data, kind, nonce)| {
+                    // Of few sizes, so that some that stand beside each other have one.
+                    let data = vec![7; data / 200 * 300];
+                    let ttl = if *kind == 0 { Seconds(5) } else { DAY };
+                    let (expiry, nonce) = (off(3_600), WorkNonce(*nonce));
+                    let topic = Topic([0; 4]);
+                    let bytes = Envelope { expiry, ttl, topic, data: &data, nonce }.encode();
+                    if *kind == 1 { bytes[1..].to_vec() } else { bytes }
+                })
+                .collect();
+            let together: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
+            let alone: Vec<_> = together.iter().map(|bytes| inspect(bytes, &floor)).collect();
+            prop_assert_eq!(inspect_each(&together, &floor), alone);
         }
 
         #[test]

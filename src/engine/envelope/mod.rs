@@ -14,7 +14,7 @@ pub mod work;
 
 pub use check::{
     Acceptance, CheckedEnvelope, PriorityKey, ValidationError, check, check_inspected, inspect,
-    untimely,
+    inspect_each, untimely,
 };
 pub use draft::{Draft, DraftError};
 pub use lifetime::Lifetime;

@@ -12,6 +12,7 @@ use sha3::{Digest, Keccak256};
 use super::lifetime::Lifetime;
 use super::topic::Topic;
 use super::work::{self, WorkNonce};
+use crate::engine::crypto::keccak::Kernel;
 use crate::engine::env::{Seconds, UnixSeconds};
 
 /// The size of every envelope a messenger emits, in bytes: sizes tell nothing.
@@ -71,8 +72,20 @@ impl EnvelopeId {
 
     /// The id of the envelope that was read from `bytes`.
     pub(super) fn of_decoded(bytes: &[u8], nonce: WorkNonce) -> Self {
-        let (prefix, _) = bytes.split_at(bytes.len().saturating_sub(NONCE_FIELD));
-        Self(work::digest(&Keccak256::digest(prefix).into(), nonce))
+        Self(work::digest(&Keccak256::digest(prefix(bytes)).into(), nonce))
+    }
+
+    /// The ids of the envelopes that were read from each of these bytes. Many at once take a third or
+    /// a fifth of the time.
+    pub(super) fn of_each_decoded(envelopes: &[(&[u8], WorkNonce)]) -> Vec<Self> {
+        let kernel = Kernel::chosen();
+        let prefixes: Vec<&[u8]> = envelopes.iter().map(|(bytes, _)| prefix(bytes)).collect();
+        let digests = kernel.hash_each(&prefixes);
+        let messages = digests.iter().zip(envelopes);
+        let messages: Vec<[u8; 64]> =
+            messages.map(|(digest, (_, nonce))| work::message(digest, *nonce)).collect();
+        let messages: Vec<&[u8]> = messages.iter().map(<[u8; 64]>::as_slice).collect();
+        kernel.hash_each(&messages).into_iter().map(Self).collect()
     }
 
     /// Its first 12 bytes as a number, big-endian: the smaller, the more work it shows.
@@ -183,6 +196,11 @@ pub struct MalformedEnvelope;
 pub(super) const fn data_range(size: usize, length: usize) -> Range<usize> {
     let end = size.saturating_sub(NONCE_FIELD);
     end.saturating_sub(length)..end
+}
+
+/// Everything before the nonce of an encoding.
+fn prefix(bytes: &[u8]) -> &[u8] {
+    bytes.split_at(bytes.len().saturating_sub(NONCE_FIELD)).0
 }
 
 pub(super) fn append_nonce(bytes: &mut Vec<u8>, nonce: WorkNonce) {

@@ -69,6 +69,18 @@ pub fn digest(prefix: &[u8; 32], nonce: WorkNonce) -> [u8; 32] {
     digest
 }
 
+/// The 64 bytes that the work digest is of.
+pub(super) fn message(prefix: &[u8; 32], nonce: WorkNonce) -> [u8; 64] {
+    let mut message = [0; 64];
+    if let Some(first) = message.first_chunk_mut() {
+        *first = *prefix;
+    }
+    if let Some(last) = message.last_chunk_mut() {
+        *last = nonce.0.to_be_bytes();
+    }
+    message
+}
+
 /// Tries `attempts` nonces from `from` on and returns the first whose digest is below the target.
 ///
 /// A driver that wants to be able to stop calls it for a few thousand attempts at a time, each time

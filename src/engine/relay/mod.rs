@@ -202,8 +202,8 @@ impl Relay {
         error
     }
 
-    /// Takes a fetched envelope through the same gate. No verdict: nobody flooded it, and it is not
-    /// passed on.
+    /// Takes a fetched envelope through the same gate, with what `inspect` or `inspect_each` said of
+    /// it. No verdict: nobody flooded it, and it is not passed on.
     ///
     /// Whoever sent it, and whoever compares with us after that, sees the same whether the flood had
     /// brought it a moment before or not: it counts as settled from here on.
@@ -211,8 +211,11 @@ impl Relay {
         &mut self,
         turn: &mut Turn<'_, '_>,
         bytes: &[u8],
+        inspected: Result<EnvelopeId, ValidationError>,
     ) -> FetchResult {
-        let checked = match check(bytes.to_vec(), turn.env.wall, &turn.settings.floor) {
+        let (now, floor) = (turn.env.wall, &turn.settings.floor);
+        let checked = inspected.and_then(|id| check_inspected(id, bytes.to_vec(), now, floor));
+        let checked = match checked {
             Ok(checked) => checked,
             Err(error) => {
                 self.count_off_time(error);

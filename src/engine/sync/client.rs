@@ -8,13 +8,16 @@ use super::patience::{self, SessionPatience};
 use super::peer_clocks::PeerClocks;
 use super::turns::{company, draw_shared};
 use crate::engine::env::{Env, Millis};
+use crate::engine::envelope::inspect_each;
 use crate::engine::id::{AddressPath, Neighbour, NeighbourId, SyncRequestId};
 use crate::engine::price::SaidSteps;
 use crate::engine::relay::pool::Pool;
 use crate::engine::relay::{FetchResult, Relay, SETTLE_TIME, SETTLED};
 use crate::engine::settings::{SyncMode, SyncPace};
 use crate::engine::sync::wire::{self, MAX_MESSAGE, SyncRequest, SyncResponse};
-use crate::engine::sync::{ClientSession, ClockSkew, EnvelopeSet, ResponseBody, SessionEnd};
+use crate::engine::sync::{
+    ClientSession, ClockSkew, EnvelopeSet, MalformedSyncMessage, ResponseBody, SessionEnd,
+};
 use crate::engine::turn::{Effect, Timer, Turn};
 
 /// By so much sooner than it counts for others, an envelope is listed as known: those that reached the
@@ -45,6 +48,10 @@ const SLOW: Millis = Millis::from_secs(4);
 /// The bytes that a session may cost and bring nothing before its neighbour is left alone for a
 /// while.
 const COSTLY: usize = 16 << 10;
+
+/// Envelopes of a response that are hashed before the first of them is judged: two of every lane of
+/// the widest processor. More would be more work for what a bad server sent behind its first fault.
+const HASHED_AT_ONCE: usize = 16;
 
 /// Doublings of the time for which such a neighbour is left alone.
 const MAX_BACKOFF_DOUBLINGS: u32 = 4;
@@ -469,14 +476,32 @@ impl SyncClient {
             ResponseBody::MoreCells => session.more_cells(),
             ResponseBody::Envelopes(envelopes) => {
                 session.accept_envelopes()?;
-                for envelope in wire::envelopes(envelopes) {
-                    let result = relay.take_fetched(turn, envelope?);
-                    self.fetched += u64::from(result == FetchResult::Fetched);
-                    session.record(result)?;
+                let mut envelopes = wire::envelopes(envelopes).peekable();
+                while envelopes.peek().is_some() {
+                    let group = envelopes.by_ref().take(HASHED_AT_ONCE).collect::<Vec<_>>();
+                    self.take_group(turn, &mut *relay, &mut *session, &group)?;
                 }
                 session.more()
             }
         }
+    }
+
+    /// Takes some envelopes of a response, up to the first fault.
+    fn take_group(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        relay: &mut Relay,
+        session: &mut ClientSession,
+        group: &[Result<&[u8], MalformedSyncMessage>],
+    ) -> Result<(), SessionEnd> {
+        let whole: Vec<&[u8]> = group.iter().copied().map_while(Result::ok).collect();
+        let inspected = inspect_each(&whole, &turn.settings.floor);
+        for (envelope, inspected) in whole.into_iter().zip(inspected) {
+            let result = relay.take_fetched(turn, envelope, inspected);
+            self.fetched += u64::from(result == FetchResult::Fetched);
+            session.record(result)?;
+        }
+        group.iter().try_for_each(|envelope| envelope.map(drop)).map_err(SessionEnd::from)
     }
 
     fn end_session(
