@@ -174,8 +174,8 @@
 //!          <  relay::{ranking, validation_queue}  <  relay::pool | session  <  record | settings
 //!          <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
 //! sim      above node; nothing names it
-//! shell    os::exit_code  <  failure  <  calendar | os::{clock, data_dir, disk, memory}  <  api
-//!          <  os::{passphrase, signals} | text | event_log  <  net | store | miner
+//! shell    os::exit_code  <  failure  <  calendar | os::{clock, data_dir, disk, memory, power}
+//!          <  api  <  os::{passphrase, signals} | text | event_log  <  net | store | miner
 //!          <  archive | backup | durable_node | exported  <  budget | failures  <  runtime  <  rpc
 //!          <  client
 //!          <  ui  <  cli::args  <  cli::{input, message_format, output}
@@ -303,8 +303,8 @@ pub use engine::record::MessageState;
 pub use shell::api::{
     ArchiveStatus, ClientInfo, ClientKind, Contact, ContactScope, Cursor, CursorError, Delivery,
     Directory, Event, EventFilter, EventKind, From, Hello, Identity, Limits, Message,
-    MessageChange, MiningStatus, Needs, NetworkStatus, Permission, Persistence, Request, Scope,
-    StartOptions, StatusReport, Stay, calls,
+    MessageChange, MinerStatus, MiningStatus, Needs, NetworkStatus, Permission, Persistence,
+    Request, Scope, StartOptions, StatusReport, Stay, calls,
 };
 pub use shell::archive::ArchiveOverflow;
 pub use shell::client::{
@@ -312,6 +312,7 @@ pub use shell::client::{
     StoreOptions,
 };
 pub use shell::failure::{Failure, FailureCode, FailureText};
+pub use shell::miner::MiningThreads;
 pub use shell::os::exit_code::ExitCode;
 pub use shell::os::passphrase::{Passphrase, PassphraseError};
 

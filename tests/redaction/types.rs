@@ -37,7 +37,8 @@ use undertone::engine::turn::{Effect, Output};
 use undertone::shell::api::calls::{AnyCall, BackupSealing, ContactRef, Id, MessageRef};
 use undertone::shell::api::{
     ArchiveStatus, ClientInfo, ClientKind, CoverStatus, Directory, Event, EventFilter, FillStatus,
-    From, LineStatus, NetworkStatus, PriceSource, PriceStatus, StepsStatus, WaitingStatus,
+    From, LineStatus, MinerStatus, NetworkStatus, PriceSource, PriceStatus, StepsStatus,
+    WaitingStatus,
 };
 use undertone::shell::cli::args::{BackupAction, Cli, CliCommand, NetworkArgs};
 use undertone::shell::durable_node::DurableNode;
@@ -279,6 +280,8 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     lines.add("BackupSealing", &sealing);
     let trouble = Some("harbour".to_owned());
     lines.add("ArchiveStatus", &ArchiveStatus { bytes: 7, missed: 0, trouble });
+    let kernel = "harbour".to_owned();
+    lines.add("MinerStatus", &MinerStatus { threads: 7, kernel, tries_per_second: 7 });
     lines.add("Command", &say);
     let publish = Effect::Publish { id: EnvelopeId([7; 32]), bytes: vec![1, 2, 3, 4] };
     lines.add("Effect", &publish);
@@ -311,6 +314,7 @@ fn quiet_network() -> NetworkStatus {
         mining: None,
         queued: 0,
         rate: 0,
+        miner: MinerStatus::default(),
         clock_minutes: None,
         clock_witnesses: 0,
         caught_up: 0,

@@ -20,9 +20,9 @@ use undertone::engine::record::{DeliveryLog, MessageState, Trust};
 use undertone::engine::text::UntrustedText;
 use undertone::shell::api::calls::{AnyCall, AnyReply, HistoryPart};
 use undertone::shell::api::{
-    Contact, CoverStatus, Event, FillStatus, Identity, LineStatus, Message, MiningStatus,
-    NetworkStatus, Persistence, PriceSource, PriceStatus, Request, StatusReport, StepsStatus,
-    WaitingStatus,
+    Contact, CoverStatus, Event, FillStatus, Identity, LineStatus, Message, MinerStatus,
+    MiningStatus, NetworkStatus, Persistence, PriceSource, PriceStatus, Request, StatusReport,
+    StepsStatus, WaitingStatus,
 };
 use undertone::shell::failure::Failure;
 use undertone::shell::ui::model::{CallId, Model, NodeHost, UiEffect};
@@ -289,6 +289,7 @@ pub(crate) fn network() -> NetworkStatus {
         mining: Some(MiningStatus { tries: 1 << 18, hashes_per_second: 71_000 }),
         queued: 2,
         rate: 71_000,
+        miner: MinerStatus::default(),
         clock_minutes: None,
         clock_witnesses: 0,
         caught_up: 0,

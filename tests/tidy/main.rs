@@ -45,6 +45,7 @@ const ORDER: &[&[&str]] = &[
         "shell::os::data_dir",
         "shell::os::disk",
         "shell::os::memory",
+        "shell::os::power",
     ],
     &["shell::os::priority", "shell::os::user_file"],
     &["shell::api"],

@@ -27,8 +27,8 @@ pub use event::{
     Cursor, CursorError, Delivery, Event, EventFilter, EventKind, From, MessageChange,
 };
 pub use status::{
-    ArchiveStatus, CoverStatus, FillStatus, LineStatus, MiningStatus, NetworkStatus, Persistence,
-    PriceSource, PriceStatus, StatusReport, StepsStatus, WaitingStatus,
+    ArchiveStatus, CoverStatus, FillStatus, LineStatus, MinerStatus, MiningStatus, NetworkStatus,
+    Persistence, PriceSource, PriceStatus, StatusReport, StepsStatus, WaitingStatus,
 };
 
 use crate::engine::crypto::invite;

@@ -60,6 +60,9 @@ pub struct NetworkStatus {
     /// Tries at work a second, as last measured; 0 while it is not known, which is written as none.
     #[serde(with = "wire::unless_zero")]
     pub rate: u64,
+    /// How work is searched for.
+    #[serde(default)]
+    pub miner: MinerStatus,
     /// The difference between this machine's clock and those of its neighbours, in whole minutes,
     /// above 0 if ours is ahead; `None` if none of them gave theirs.
     pub clock_minutes: Option<i64>,
@@ -73,7 +76,7 @@ pub struct NetworkStatus {
 
 opaque_debug!(struct NetworkStatus {
     ready, peers, network, listening, names_trouble, pool_bytes, pool_capacity, pool_items, steps,
-    price, price_from, fill, line, floor_bits, waiting, in_line, unanswered, cover_per_minute, cover, mining, queued, rate, clock_minutes, clock_witnesses, caught_up, archive,
+    price, price_from, fill, line, floor_bits, waiting, in_line, unanswered, cover_per_minute, cover, mining, queued, rate, miner, clock_minutes, clock_witnesses, caught_up, archive,
 });
 
 impl NetworkStatus {
@@ -200,6 +203,20 @@ pub struct MiningStatus {
     pub hashes_per_second: u64,
 }
 
+/// How a node searches for work; nothing of it is known of one that does not say.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MinerStatus {
+    /// The most threads of a search. On battery it has half of them.
+    pub threads: usize,
+    /// The code that makes the tries, by its name.
+    pub kernel: String,
+    /// Tries a second, as last measured; 0 while it is not known, which is written as none.
+    #[serde(with = "wire::unless_zero")]
+    pub tries_per_second: u64,
+}
+
+opaque_debug!(struct MinerStatus { threads, kernel, tries_per_second });
+
 /// The state of an archive.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchiveStatus {
@@ -266,6 +283,7 @@ pub(in crate::shell) mod tests {
             mining: None,
             queued: 0,
             rate: 0,
+            miner: MinerStatus::default(),
             clock_minutes: None,
             clock_witnesses: 0,
             caught_up: 0,

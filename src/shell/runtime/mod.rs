@@ -25,7 +25,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::api::calls::{AnyCall, AnyReply};
 use super::api::{
     self, CoverStatus, Directory, Event, EventKind, FillStatus, LineStatus, MessageChange,
-    MiningStatus, NetworkStatus, Persistence, PriceSource, PriceStatus, StepsStatus, WaitingStatus,
+    MinerStatus, MiningStatus, NetworkStatus, Persistence, PriceSource, PriceStatus, StepsStatus,
+    WaitingStatus,
 };
 use super::archive::{
     Archive, ArchiveError, ArchiveLabel, ArchiveScan, Claimant, Disposition, Naming, Unfit,
@@ -697,6 +698,7 @@ impl Runtime {
     fn remember(&mut self, reached: &[String]) -> Result<(), RuntimeError> {
         if !reached.is_empty() {
             self.durable.store().remember_peers(reached)?;
+        self.miner.go_on();
         }
         Ok(())
     }
@@ -725,6 +727,7 @@ impl Runtime {
             Some(archive) => Some(ArchiveFigures::of(archive, now.pool_items).status()),
             None => self.thread.archive().map(|archive| {
                 now.pool_items = now.pool_items.min(archive.written);
+        now.miner = self.miner.status();
                 archive.status()
             }),
         };
@@ -802,6 +805,7 @@ fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
     }
 }
 
+        miner: MinerStatus::default(),
 /// The node stops because somebody asked it to.
 fn stopping() -> Failure {
     let text = FailureText {

@@ -94,7 +94,7 @@ impl WorkCost {
 }
 
 /// A large number in words, to two digits: `840`, `1.3 million`.
-fn number(whole: u64) -> String {
+pub(in crate::shell) fn number(whole: u64) -> String {
     let (unit, word) = match whole {
         0..10_000 => return whole.to_string(),
         10_000..1_000_000 => (1_000, "thousand"),

@@ -218,7 +218,7 @@ fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let done = runtime.block_on(work);
-    // A proof-of-work search notices within milliseconds that it was cancelled.
+    // What is done on a thread that may wait ends by itself; who waits for ever is left behind.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     done
 }

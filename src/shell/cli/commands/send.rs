@@ -31,7 +31,7 @@ use crate::shell::cli::input;
 use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::client::{Client, Connect, CreateStore};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
-use crate::shell::miner;
+use crate::shell::miner::{self, MiningThreads};
 use crate::shell::os::clock::wall;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;
@@ -458,7 +458,12 @@ fn say_price(
     contact: &Contact,
     name: &str,
 ) {
-    let rate = if figures.rate == 0 { miner::speed() } else { figures.rate };
+    let rate = if figures.rate == 0 {
+        // As many as that node has, if it says so.
+        miner::speed(MiningThreads::new(figures.miner.threads).unwrap_or_default())
+    } else {
+        figures.rate
+    };
     let cost = WorkCost::of(lifetime, figures.floor_bits, figures.price.of(lifetime), rate);
     if !asked.is_usual() {
         output::print_message(&asked.busy(cost));

@@ -5,14 +5,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::shell::api::calls::Status;
-use crate::shell::api::{ClientInfo, ClientKind, CoverStatus, StatusReport};
+use crate::shell::api::{ClientInfo, ClientKind, CoverStatus, MinerStatus, StatusReport};
 use crate::shell::archive::{Archive, ArchiveError, ArchiveLabel, ArchiveOnDisk, WrittenLabel};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::{connect, output};
 use crate::shell::client::{Client, Connect};
 use crate::shell::failure::{Failure, FailureCode};
 use crate::shell::store::{Store, StoreError};
-use crate::shell::text::{clock_skew, junk, network_words, price, size};
+use crate::shell::text::{clock_skew, junk, lifetime, network_words, price, size};
 
 /// `undertone status`
 pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
@@ -159,10 +159,11 @@ fn words(report: &StatusReport) -> String {
         None => "off".to_owned(),
     };
     let clock = network.clock().map_or_else(|| "not compared yet".to_owned(), clock_skew::words);
+    let mining = miner_words(&network.miner).map(|words| format!("mining   {words}\n"));
     let asks = price::own_steps(network.steps).map(|steps| format!("asks     {steps}\n"));
     let mut text = format!(
         "node     running, network {}\npeers    {}\npool     {} of {}, {}\n\
-         room     {}\nline     {}\n{}floor    2^{}\njunk     {cover}\nqueued   {}\n\
+         room     {}\nline     {}\n{}floor    2^{}\n{}junk     {cover}\nqueued   {}\n\
          clock    {clock}\ncatch-up {} fetched from peers",
         network.network,
         network.peers,
@@ -173,6 +174,7 @@ fn words(report: &StatusReport) -> String {
         price::line(network.line),
         asks.unwrap_or_default(),
         network.floor_bits,
+        mining.unwrap_or_default(),
         network.queued,
         envelopes(network.caught_up),
     );
@@ -196,6 +198,20 @@ fn words(report: &StatusReport) -> String {
         text.push_str(address);
     }
     text
+}
+
+/// How a node searches for work; nothing of one that does not say.
+fn miner_words(miner: &MinerStatus) -> Option<String> {
+    let threads = match miner.threads {
+        0 => return None,
+        1 => "1 thread".to_owned(),
+        more => format!("up to {more} threads (half of them on battery)"),
+    };
+    let speed = match miner.tries_per_second {
+        0 => "its speed is not measured yet".to_owned(),
+        rate => format!("{} tries a second", lifetime::number(rate)),
+    };
+    Some(format!("{threads}, {}, {speed}", network_words::shown(&miner.kernel)))
 }
 
 fn envelopes(count: u64) -> String {
@@ -264,6 +280,23 @@ mod tests {
         let persistence = Persistence::Sealed;
         let report = StatusReport { network, online: true, persistence, clients: 1 };
         in_readme("| field of a node | means |", &output::to_json(&report));
+    }
+
+    #[test]
+    fn it_is_told_how_work_is_searched_for_if_the_node_says_so() {
+        let row = |threads, tries_per_second| {
+            let miner = MinerStatus { threads, kernel: "scalar".to_owned(), tries_per_second };
+            let all = told(NetworkStatus { miner, ..network() });
+            all.lines().find(|row| row.starts_with("mining ")).map(str::to_owned)
+        };
+        assert_eq!(row(0, 0), None, "a node of an earlier version");
+        let begun = row(1, 0).unwrap();
+        assert_eq!(begun, "mining   1 thread, scalar, its speed is not measured yet");
+        let measured = row(3, 6_800_000).unwrap();
+        assert_eq!(
+            measured,
+            "mining   up to 3 threads (half of them on battery), scalar, 6.8 million tries a second"
+        );
     }
 
     #[test]

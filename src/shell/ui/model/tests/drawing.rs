@@ -15,8 +15,8 @@ use crate::engine::price::{ShownWork, Step};
 use crate::engine::record::{HoldReason, VerificationMethod};
 use crate::shell::api::calls::{Comparison, Page};
 use crate::shell::api::{
-    CoverStatus, FillStatus, LineStatus, MiningStatus, NetworkStatus, PriceSource, PriceStatus,
-    StepsStatus, WaitingStatus,
+    CoverStatus, FillStatus, LineStatus, MinerStatus, MiningStatus, NetworkStatus, PriceSource,
+    PriceStatus, StepsStatus, WaitingStatus,
 };
 
 #[derive(Clone, Debug)]
@@ -237,6 +237,7 @@ fn network(what: u8, id: u64, text: String) -> NetworkStatus {
         mining: Some(MiningStatus { tries: id, hashes_per_second: id }),
         queued: 1,
         rate: id,
+        miner: MinerStatus::default(),
         clock_minutes: (id > 3).then_some(i64::from(what) - 128),
         clock_witnesses: 4,
         caught_up: u64::MAX,
