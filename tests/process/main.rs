@@ -25,6 +25,7 @@ mod history;
 mod hostile;
 mod log;
 mod memory;
+mod mining;
 mod passphrase;
 mod people;
 mod readers;

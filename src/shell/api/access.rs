@@ -153,6 +153,9 @@ pub struct StartOptions {
     pub junk_ms: Option<u64>,
     /// The most work for an envelope without a limit of its own, in times of the usual.
     pub max_work: u32,
+    /// The most threads on which it searches for work; `None` if it does not say.
+    #[serde(default)]
+    pub mining_threads: Option<usize>,
 }
 
 impl Default for StartOptions {
@@ -164,11 +167,14 @@ impl Default for StartOptions {
             line: line::DEFAULT,
             junk_ms: None,
             max_work: DEFAULT_HIGHEST_STEP.times(),
+            mining_threads: None,
         }
     }
 }
 
-opaque_debug!(struct StartOptions { peers, listen, lan, line, junk_ms, max_work });
+opaque_debug!(struct StartOptions {
+    peers, listen, lan, line, junk_ms, max_work, mining_threads,
+});
 
 /// How long a node runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -378,6 +378,28 @@ fn a_request_for_a_history_that_does_not_say_how_much_gets_the_newest_part() {
 }
 
 #[test]
+fn what_a_node_of_an_earlier_build_does_not_say_of_its_searches_is_not_known() {
+    let without = |json: serde_json::Value, field: &str| {
+        let mut json = json;
+        assert!(json.as_object_mut().unwrap().remove(field).is_some(), "{field}");
+        json
+    };
+    let told = status::tests::network();
+    let said = NetworkStatus {
+        miner: MinerStatus { threads: 3, kernel: "scalar".to_owned(), tries_per_second: 9 },
+        ..told.clone()
+    };
+    let json = json!(said);
+    assert!(serde_json::from_value::<NetworkStatus>(json.clone()).unwrap() == said);
+    assert!(serde_json::from_value::<NetworkStatus>(without(json, "miner")).unwrap() == told);
+    let start = StartOptions { mining_threads: Some(3), ..StartOptions::default() };
+    let json = json!(start);
+    assert!(serde_json::from_value::<StartOptions>(json.clone()).unwrap() == start);
+    let read = serde_json::from_value::<StartOptions>(without(json, "mining_threads")).unwrap();
+    assert_eq!(read.mining_threads, None);
+}
+
+#[test]
 fn nothing_here_shows_whom_or_what_it_is_about() {
     let shown = |value: &dyn core::fmt::Debug| format!("{value:?}");
     let who = ClientInfo::new(ClientKind::Bot);

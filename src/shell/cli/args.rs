@@ -97,10 +97,11 @@ impl Cli {
         }
         match &self.action {
             Some(CliCommand::Relay { action: RelayAction::Run { network, .. } })
-                if network.max_work.is_some() && network.junk.is_none() =>
+                if network.junk.is_none() =>
             {
+                let flag = network.first_about_work()?;
                 Some(format!(
-                    "'--max-work' cannot be used with '{name}' without '--junk': a relay does work for \
+                    "'{flag}' cannot be used with '{name}' without '--junk': a relay does work for \
                      nothing else"
                 ))
             }
@@ -327,9 +328,15 @@ pub struct NetworkFlags {
         long, value_name = "TIMES", allow_negative_numbers = true, value_parser = work_parser()
     )]
     pub max_work: Option<Step>,
+    /// Compute proof of work on at most this many processors at once, at the lowest priority; on half
+    /// of them while the computer runs on its battery [default: all but one].
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_threads)]
+    pub mining_threads: Option<usize>,
 }
 
-opaque_debug!(struct NetworkFlags { peers, listen, lan, network, floor, line, junk, max_work });
+opaque_debug!(struct NetworkFlags {
+    peers, listen, lan, network, floor, line, junk, max_work, mining_threads,
+});
 
 impl NetworkFlags {
     /// These, and those that were given after the name of the command, which win.
@@ -343,12 +350,23 @@ impl NetworkFlags {
             line: after.line.or(self.line),
             junk: after.junk.or(self.junk),
             max_work: after.max_work.or(self.max_work),
+            mining_threads: after.mining_threads.or(self.mining_threads),
         }
+    }
+
+    /// The first that was given of those that are about the work for what a node itself sends.
+    fn first_about_work(&self) -> Option<&'static str> {
+        let given = [
+            ("--max-work", self.max_work.is_some()),
+            ("--mining-threads", self.mining_threads.is_some()),
+        ];
+        given.into_iter().find_map(|(flag, given)| given.then_some(flag))
     }
 
     /// The first of them that was given.
     fn first_given(&self) -> Option<&'static str> {
-        let Self { peers, listen, lan, network, floor, line, junk, max_work } = self;
+        let Self { peers, listen, lan, network, floor, line, junk, max_work, mining_threads } =
+            self;
         let given = [
             ("--peer", !peers.is_empty()),
             ("--listen", !listen.is_empty()),
@@ -358,6 +376,7 @@ impl NetworkFlags {
             ("--line", line.is_some()),
             ("--junk", junk.is_some()),
             ("--max-work", max_work.is_some()),
+            ("--mining-threads", mining_threads.is_some()),
         ];
         given.into_iter().find_map(|(flag, given)| given.then_some(flag))
     }
@@ -443,17 +462,29 @@ pub struct NetworkArgs {
     pub junk: Option<RateArg>,
     /// The most work for an envelope without a limit of its own.
     pub max_work: Step,
+    /// The most threads on which to search for work, if they were said.
+    pub mining_threads: Option<usize>,
     /// Which of them were given.
     pub given: BTreeSet<GivenOption>,
 }
 
-opaque_debug!(
-    struct NetworkArgs { peers, listen, lan, network, floor, line, junk, max_work, given }
-);
+opaque_debug!(struct NetworkArgs {
+    peers, listen, lan, network, floor, line, junk, max_work, mining_threads, given,
+});
 
 impl From<NetworkFlags> for NetworkArgs {
     fn from(flags: NetworkFlags) -> Self {
-        let NetworkFlags { peers, listen, lan, network, floor, line, junk, max_work } = flags;
+        let NetworkFlags {
+            peers,
+            listen,
+            lan,
+            network,
+            floor,
+            line,
+            junk,
+            max_work,
+            mining_threads,
+        } = flags;
         let given = [
             (GivenOption::Peer, !peers.is_empty()),
             (GivenOption::Listen, !listen.is_empty()),
@@ -461,6 +492,7 @@ impl From<NetworkFlags> for NetworkArgs {
             (GivenOption::Line, line.is_some()),
             (GivenOption::Junk, junk.is_some()),
             (GivenOption::MaxWork, max_work.is_some()),
+            (GivenOption::MiningThreads, mining_threads.is_some()),
         ];
         Self {
             given: given
@@ -475,6 +507,7 @@ impl From<NetworkFlags> for NetworkArgs {
             line: line.map_or(line::DEFAULT, |LineArg(blocks)| blocks),
             junk,
             max_work: max_work.unwrap_or(DEFAULT_HIGHEST_STEP),
+            mining_threads,
         }
     }
 }
@@ -1351,6 +1384,11 @@ impl FromStr for RateArg {
     }
 }
 
+/// A number of threads. Whether there can be so many is for the node to say.
+fn parse_threads(text: &str) -> Result<usize, &'static str> {
+    text.parse().map_err(|_| "expected a whole number of threads")
+}
+
 fn parse_count(text: &str) -> Result<u64, &'static str> {
     match text.parse() {
         // It would end before anything could be printed.
@@ -1412,11 +1450,13 @@ mod tests {
         for command in ["listen", "send bob hi", "relay run", "node run"] {
             let line = format!(
                 "undertone --network one --floor 28 --line 9 --junk 60/min --lan --peer {near} \
-                 {command} --floor 5 --line 7 --peer {far}"
+                 --mining-threads 1 {command} --floor 5 --line 7 --peer {far} --mining-threads 2"
             );
             let node = network_of(&line).unwrap();
             assert_eq!(node.network.to_string(), "one", "{command}");
             assert_eq!((node.floor, node.line.get(), node.lan), (5, 7, true), "{command}");
+            assert_eq!(node.mining_threads, Some(2), "{command}");
+            assert!(node.given.contains(&GivenOption::MiningThreads), "{command}");
             assert_eq!(node.junk, Some(RateArg(Millis(1_000))), "{command}");
             assert_eq!(node.peers, [near.parse().unwrap(), far.parse().unwrap()], "{command}");
         }
@@ -1430,6 +1470,7 @@ mod tests {
             "--floor 3",
             "--line 3",
             "--junk 1/h",
+            "--mining-threads 1",
             "--lan",
             "--peer /ip4/1.2.3.4/tcp/1",
         ];
@@ -1452,6 +1493,7 @@ mod tests {
         for (line, sentence) in [
             ("undertone relay run --max-work 4", "without '--junk': a relay does work for nothing"),
             ("undertone --max-work 4 relay run", "without '--junk': a relay does work for nothing"),
+            ("undertone relay run --mining-threads 1", "'--mining-threads' cannot be used with"),
             ("undertone --verbose status", "'--verbose' is about the log, so it needs '--log"),
             ("undertone status -v", "'--verbose' is about the log, so it needs '--log"),
             ("undertone status --memory", "it is about what is stored in the home folder"),
@@ -1474,6 +1516,7 @@ mod tests {
         for line in [
             "undertone relay run --max-work 4 --junk 1/h",
             "undertone --junk 1/h relay run --max-work 4",
+            "undertone relay run --mining-threads 1 --junk 1/h",
             "undertone --verbose status --log f",
             "undertone identity show -i bob",
             "undertone contact list -i bob",
@@ -1528,6 +1571,7 @@ mod tests {
         }
         assert!(help.contains("at most this many envelopes of 2 KiB per second"), "{help}");
         assert!(help.contains("before \"send\" also the limit of its message"), "{help}");
+        assert!(help.contains("runs on its battery [default: all but one]"), "{help}");
         let send = Cli::of_words(["undertone", "send", "--help"]).unwrap_err().to_string();
         let send = send.split_whitespace().collect::<Vec<_>>().join(" ");
         let most = DEFAULT_HIGHEST_STEP.times();
@@ -1578,6 +1622,8 @@ mod tests {
             ("undertone relay run --pool 99999999999999999999", "a size that a machine can have"),
             ("undertone relay run --archive 4096GiB", "an archive can have 4 TiB at most"),
             ("undertone --floor -1", "-1 is not in 0..=48"),
+            ("undertone --mining-threads -1", "expected a whole number of threads"),
+            ("undertone listen --mining-threads many", "expected a whole number of threads"),
             ("undertone history bob --last -1", "-1 is not in 1..=500"),
             ("undertone listen --count -1", "expected a whole number"),
             ("undertone listen --count 0", "expected a whole number from 1 on"),
@@ -1753,6 +1799,7 @@ mod tests {
         each_text(&["16", "4294967295"], |text| Reading::of(text.parse::<LineArg>()));
         each_text(&["2/min", "10 / s", "1/h"], |text| Reading::of(text.parse::<RateArg>()));
         each_text(&["7", "18446744073709551615"], |text| Reading::of(parse_count(text)));
+        each_text(&["2", "18446744073709551615"], |text| Reading::of(parse_threads(text)));
         each_text(&LIFETIME_NAMES, |text| Reading::of((lifetime_parser().read)(text)));
         each_text(&LIMIT_NAMES, |text| Reading::of((limit_parser().read)(text)));
         each_text(&WORK_NAMES, |text| Reading::of((work_parser().read)(text)));

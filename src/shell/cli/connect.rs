@@ -14,6 +14,7 @@ use crate::shell::cli::args::{GlobalArgs, LineArg, NetworkArgs, NetworkFlags, Ra
 use crate::shell::cli::output::{self, CommandOutput};
 use crate::shell::client::{Client, Connect, CreateStore, HomeOptions, NodeOptions, StoreOptions};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
+use crate::shell::miner::MiningThreads;
 use crate::shell::net::{LanDiscovery, Multiaddr, NetSettings};
 use crate::shell::os::data_dir;
 use crate::shell::os::exit_code::ExitCode;
@@ -58,7 +59,14 @@ pub(super) fn store(global: &GlobalArgs, create: CreateStore) -> Result<StoreOpt
 }
 
 /// A node with these flags that joins a network.
-pub(super) fn online(store: StoreOptions, network: &NetworkArgs, stay: Stay) -> NodeOptions {
+///
+/// # Errors
+/// When it cannot be on this machine.
+pub(super) fn online(
+    store: StoreOptions,
+    network: &NetworkArgs,
+    stay: Stay,
+) -> Result<NodeOptions, Failure> {
     let floor = Floor::new(network.floor);
     let junk = network.junk.map(|rate| rate.0);
     let mut net = NetSettings::new(network.network.clone(), network.floor);
@@ -67,13 +75,18 @@ pub(super) fn online(store: StoreOptions, network: &NetworkArgs, stay: Stay) -> 
     net.lan = if network.lan { LanDiscovery::On } else { LanDiscovery::Off };
     let (line, highest_step) = (network.line, network.max_work);
     let usual = NodeSettings::new(NodeRole::Messenger, floor);
-    NodeOptions {
+    let options = NodeOptions {
         store,
         node: NodeSettings { junk, line, highest_step, ..usual },
         net: Some(net),
         stay,
         archive: None,
+        mining_threads: MiningThreads::default(),
         given: network.given.clone(),
+    };
+    match network.mining_threads {
+        Some(count) => options.mining_threads(count),
+        None => Ok(options),
     }
 }
 
@@ -116,7 +129,8 @@ fn unused_flags(
     flags: &NetworkFlags,
     running: &Hello,
 ) -> Option<(String, &'static str, &'static str)> {
-    let NetworkFlags { peers, listen, lan, network, floor, line, junk, max_work } = flags;
+    let NetworkFlags { peers, listen, lan, network, floor, line, junk, max_work, mining_threads } =
+        flags;
     let start = &running.start;
     let lacks = |used: &[String], given: &[Multiaddr]| {
         given.iter().any(|address| !used.contains(&address.to_string()))
@@ -131,6 +145,7 @@ fn unused_flags(
         ("--line", line.is_some_and(|LineArg(blocks)| blocks != start.line)),
         ("--junk", junk.is_some_and(|RateArg(Millis(mean))| Some(mean) != start.junk_ms)),
         ("--max-work", max_work.is_some_and(|step| step.times() != start.max_work)),
+        ("--mining-threads", mining_threads.is_some() && *mining_threads != start.mining_threads),
     ];
     let unused: Vec<&str> =
         unused.into_iter().filter_map(|(flag, unused)| unused.then_some(flag)).collect();
@@ -283,20 +298,20 @@ mod tests {
         let flags =
             |words: &str| Cli::of_words(format!("undertone {words}").split(' ')).unwrap().network;
         let all = "--peer /ip4/192.0.2.7/tcp/4141 --listen /ip4/0.0.0.0/tcp/4141 --lan --line 3 --junk \
-                   2/min --max-work 64";
+                   2/min --max-work 64 --mining-threads 1";
         let given = flags(all);
         assert_eq!(
             unused(&given, &running()).unwrap(),
             "a node with other settings runs in this home folder; --peer, --listen, --lan, --line, \
-             --junk and --max-work were not used; to start one with them, stop that one first: \
-             undertone node stop"
+             --junk, --max-work and --mining-threads were not used; to start one with them, stop \
+             that one first: undertone node stop"
         );
         assert_eq!(
             notice_of_unused(&flags("--line 3"), &running()).unwrap(),
             "--line was not used: the node was running already"
         );
         // One that was started so does what they say.
-        let node = online(StoreOptions::Memory, &given.clone().into(), Stay::Long);
+        let node = online(StoreOptions::Memory, &given.clone().into(), Stay::Long).unwrap();
         let like = Hello { start: node.start(), ..running() };
         assert_eq!(unused(&given, &like), None);
         assert_eq!(unused(&flags("--line 16 --max-work 8"), &running()), None, "the usual");

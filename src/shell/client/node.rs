@@ -74,6 +74,7 @@ impl OwnNode {
             Endpoint::forget_stale(home)?;
         }
         let mut runtime = Runtime::start(options.node, options.net.clone(), store)?;
+        runtime.mine_on(options.mining_threads);
         let recovery = archive.map(|archive| runtime.attach_archive(archive)).transpose()?;
         let recovery = recovery.map(Box::new);
         let handle = runtime.handle();

@@ -15,6 +15,7 @@ use crate::shell::api::{Hello, StartOptions, Stay};
 use crate::shell::archive::{self, ArchiveLabel, ArchiveOverflow};
 use crate::shell::budget::NodeBudget;
 use crate::shell::failure::{Failure, FailureCode, FailureText};
+use crate::shell::miner::MiningThreads;
 use crate::shell::net::{LanDiscovery, Multiaddr, NetSettings, NetworkName, Transport};
 use crate::shell::os::passphrase::Passphrase;
 use crate::shell::store::{Store, StoreError};
@@ -66,12 +67,14 @@ pub struct NodeOptions {
     pub stay: Stay,
     /// The archive that it keeps, if it keeps one; a relay's. [`NodeOptions::archive`] sets it.
     pub archive: Option<ArchiveOptions>,
+    /// The most threads on which it searches for work.
+    pub mining_threads: MiningThreads,
     /// What was said of it. A node that takes over from another one goes on with the other's
     /// settings but for these.
     pub given: BTreeSet<GivenOption>,
 }
 
-opaque_debug!(struct NodeOptions { store, node, net, stay, archive, given });
+opaque_debug!(struct NodeOptions { store, node, net, stay, archive, mining_threads, given });
 
 /// A setting of a node that the one after it goes on with, unless something else was said of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,12 +91,21 @@ pub enum GivenOption {
     Junk,
     /// [`NodeOptions::max_work`].
     MaxWork,
+    /// [`NodeOptions::mining_threads`].
+    MiningThreads,
 }
 
 impl GivenOption {
     /// All of them.
-    const ALL: [Self; 6] =
-        [Self::Peer, Self::Listen, Self::Lan, Self::Line, Self::Junk, Self::MaxWork];
+    const ALL: [Self; 7] = [
+        Self::Peer,
+        Self::Listen,
+        Self::Lan,
+        Self::Line,
+        Self::Junk,
+        Self::MaxWork,
+        Self::MiningThreads,
+    ];
 }
 
 /// An archive: envelopes that a relay keeps on disk until they expire.
@@ -222,6 +234,7 @@ impl NodeOptions {
             net: Some(NetSettings::new(NetworkName::default(), Floor::DEFAULT.bits())),
             stay: Stay::Long,
             archive: None,
+            mining_threads: MiningThreads::default(),
             given: BTreeSet::new(),
         }
     }
@@ -364,6 +377,17 @@ impl NodeOptions {
         self
     }
 
+    /// The same, searching for work on at most so many threads, at the lowest priority: half of them
+    /// while the machine runs on its battery. Without this it is all processors but one.
+    ///
+    /// # Errors
+    /// When it is none, or there are not so many processors for this process.
+    pub fn mining_threads(mut self, count: usize) -> Result<Self, Failure> {
+        self.mining_threads = MiningThreads::new(count)?;
+        self.given.insert(GivenOption::MiningThreads);
+        Ok(self)
+    }
+
     /// The same without a network.
     #[must_use]
     pub fn offline(mut self) -> Self {
@@ -380,7 +404,8 @@ impl NodeOptions {
         }
         self = self.floor(other.floor);
         self.net_mut().network = other.network.parse().ok()?;
-        let StartOptions { peers, listen, lan, line, junk_ms, max_work } = &other.start;
+        let StartOptions { peers, listen, lan, line, junk_ms, max_work, mining_threads } =
+            &other.start;
         let follows: Vec<GivenOption> =
             GivenOption::ALL.into_iter().filter(|option| !self.given.contains(option)).collect();
         for option in follows {
@@ -394,6 +419,10 @@ impl NodeOptions {
                 GivenOption::MaxWork => {
                     let usual = self.node.highest_step;
                     self.node.highest_step = Step::of_times(*max_work).unwrap_or(usual);
+                }
+                GivenOption::MiningThreads => {
+                    let same = mining_threads.map(MiningThreads::new).and_then(Result::ok);
+                    self.mining_threads = same.unwrap_or(self.mining_threads);
                 }
             }
         }
@@ -417,6 +446,7 @@ impl NodeOptions {
             line: self.node.line,
             junk_ms: self.node.junk.map(|Millis(mean)| mean),
             max_work: self.node.highest_step.times(),
+            mining_threads: Some(self.mining_threads.get()),
         }
     }
 
@@ -481,6 +511,19 @@ mod tests {
         let small = NodeOptions::in_memory().relay().archive("/srv/relay", 1);
         assert_eq!(small.archive.as_ref().map(|kept| kept.bytes), Some(688_128));
         assert_eq!(places(small), least);
+    }
+
+    #[test]
+    fn as_many_threads_search_as_were_said_and_a_number_that_cannot_be_is_refused() {
+        let usual = NodeOptions::in_memory();
+        assert_eq!(usual.start().mining_threads, Some(MiningThreads::default().get()));
+        let one = usual.clone().mining_threads(1).unwrap();
+        assert_eq!(one.start().mining_threads, Some(1));
+        assert!(one.given.contains(&GivenOption::MiningThreads));
+        for count in [0, MiningThreads::most().get() + 1] {
+            let refused = usual.clone().mining_threads(count).unwrap_err();
+            assert_eq!(refused.code(), Some(FailureCode::BadRequest));
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ use super::archive::{
 use super::durable_node::DurableNode;
 use super::event_log::{EventLog, NodeState};
 use super::failure::{Failure, FailureCode, FailureText};
-use super::miner::Miner;
+use super::miner::{Miner, MiningThreads};
 use super::net::{NetError, NetSettings};
 use super::os::clock::{Clock, OsEntropy, wall};
 use super::os::priority::give_way;
@@ -364,6 +364,13 @@ impl Runtime {
         Ok(taken.recovery(found, naming))
     }
 
+    /// Has it search for work on so many threads. Call it before [`Self::run`].
+    pub(in crate::shell) fn mine_on(&mut self, threads: MiningThreads) {
+        self.miner = Miner::new(threads);
+        // Who looks before the first second is over is told, too.
+        self.tell_network();
+    }
+
     /// A handle by which clients ask and hear it, before or while it runs.
     pub(in crate::shell) fn handle(&self) -> NodeHandle {
         self.handle.clone()
@@ -691,6 +698,7 @@ impl Runtime {
     fn on_second(&mut self) -> Result<(), RuntimeError> {
         let reached = self.reached.take_due();
         self.remember(&reached)?;
+        self.miner.go_on();
         self.tell_network();
         Ok(())
     }
@@ -698,7 +706,6 @@ impl Runtime {
     fn remember(&mut self, reached: &[String]) -> Result<(), RuntimeError> {
         if !reached.is_empty() {
             self.durable.store().remember_peers(reached)?;
-        self.miner.go_on();
         }
         Ok(())
     }
@@ -720,6 +727,7 @@ impl Runtime {
         now.listening.clone_from(&self.listening);
         now.names_trouble.clone_from(&self.names_trouble);
         now.rate = self.miner.rate();
+        now.miner = self.miner.status();
         if let Some(mining) = &mut now.mining {
             mining.hashes_per_second = now.rate;
         }
@@ -727,7 +735,6 @@ impl Runtime {
             Some(archive) => Some(ArchiveFigures::of(archive, now.pool_items).status()),
             None => self.thread.archive().map(|archive| {
                 now.pool_items = now.pool_items.min(archive.written);
-        now.miner = self.miner.status();
                 archive.status()
             }),
         };
@@ -798,6 +805,7 @@ fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
         mining: status.mining_tries.map(|tries| MiningStatus { tries, hashes_per_second: 0 }),
         queued: status.queued,
         rate: 0,
+        miner: MinerStatus::default(),
         clock_minutes: status.clock.map(|clock| clock.minutes),
         clock_witnesses: status.clock.map_or(0, |clock| clock.witnesses),
         caught_up: status.caught_up,
@@ -805,7 +813,6 @@ fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
     }
 }
 
-        miner: MinerStatus::default(),
 /// The node stops because somebody asked it to.
 fn stopping() -> Failure {
     let text = FailureText {

@@ -43,7 +43,7 @@ pub(super) async fn run(
     network: NetworkFlags,
     args: ListenArgs,
 ) -> Result<(), Failure> {
-    let options = online(store(global, CreateStore::No)?, &network.clone().into(), Stay::Long);
+    let options = online(store(global, CreateStore::No)?, &network.clone().into(), Stay::Long)?;
     let (client, stop) = connect::reach(global, Connect::AttachOrStart(options)).await?;
     let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
     follow((client, stop), network, format, args).await

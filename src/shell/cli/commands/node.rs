@@ -18,7 +18,7 @@ use crate::shell::os::exit_code::ExitCode;
 
 /// `undertone node run`
 pub(super) async fn run(global: &GlobalArgs, network: &NetworkArgs) -> Result<(), Failure> {
-    let options = online(store(global, CreateStore::No)?, network, Stay::Long);
+    let options = online(store(global, CreateStore::No)?, network, Stay::Long)?;
     let (client, mut stop) = match connect::reach(global, Connect::Start(options)).await {
         Ok(reached) => reached,
         Err(failure) if failure.code() == Some(FailureCode::InUse) => return Err(in_use()),

@@ -348,7 +348,7 @@ pub(super) async fn run(
     }
     let mut stop = StopSignals::listen()?;
     // A relay has nothing of its own to store.
-    let mut options = online(StoreOptions::Memory, network, Stay::Long);
+    let mut options = online(StoreOptions::Memory, network, Stay::Long)?;
     options.node.role = NodeRole::Relay;
     if let Some(net) = options.net.as_mut().filter(|net| net.listen.is_empty()) {
         net.listen = DEFAULT_LISTEN.iter().filter_map(|address| address.parse().ok()).collect();

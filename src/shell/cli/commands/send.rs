@@ -69,7 +69,7 @@ pub(super) async fn run(
     let limit = args.timeout.map_or(USUAL_WAIT, |given| given.0);
     // Whatever the limit of the wait: what was stored is to be said as stored.
     let accepted_within = limit.max(ACCEPTED_WITHIN);
-    let options = online(store(global, CreateStore::No)?, &network.clone().into(), Stay::Brief);
+    let options = online(store(global, CreateStore::No)?, &network.clone().into(), Stay::Brief)?;
     let who = ClientInfo::new(ClientKind::Command);
     let to = Connect::AttachOrStart(options);
     let connected = Client::connect_within(to, who, accepted_within).await;

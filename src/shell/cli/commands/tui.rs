@@ -32,7 +32,10 @@ pub(super) async fn open(global: &GlobalArgs, network: NetworkFlags) -> Result<(
     let reached = match reach(global, &network).await? {
         Some(client) => Reached::Before(client),
         None => {
-            Reached::AtUnlock(UnlockedHome { path: home(global)?, network: network.clone().into() })
+            let home = UnlockedHome { path: home(global)?, network: network.clone().into() };
+            // What cannot be is said before a passphrase is asked for.
+            online(StoreOptions::Memory, &home.network, Stay::Long)?;
+            Reached::AtUnlock(home)
         }
     };
     let mut screen = screen().await?;
@@ -99,7 +102,7 @@ async fn reach(global: &GlobalArgs, network: &NetworkFlags) -> Result<Option<Cli
         || global.passphrase_cmd.is_some();
     let to = if silent {
         let store = store(global, CreateStore::Yes)?;
-        Connect::AttachOrStart(online(store, &network.clone().into(), Stay::Long))
+        Connect::AttachOrStart(online(store, &network.clone().into(), Stay::Long)?)
     } else {
         // A node that runs needs no passphrase.
         Connect::Attach(home(global)?)
@@ -155,14 +158,14 @@ impl UnlockedHome {
 
     /// Reaches a node as a person chose; the error is for the screen.
     async fn open(&self, choice: UnlockChoice) -> Result<Client, String> {
-        let node = |store| online(store, &self.network, Stay::Long);
+        let node = |store| online(store, &self.network, Stay::Long).map_err(|failure| failure.why);
         let to = match choice {
-            UnlockChoice::Memory => Connect::Start(node(StoreOptions::Memory)),
+            UnlockChoice::Memory => Connect::Start(node(StoreOptions::Memory)?),
             UnlockChoice::Create(text) => {
-                Connect::AttachOrStart(node(self.sealed(text, CreateStore::Yes)?))
+                Connect::AttachOrStart(node(self.sealed(text, CreateStore::Yes)?)?)
             }
             UnlockChoice::Unlock(text) => {
-                Connect::AttachOrStart(node(self.sealed(text, CreateStore::No)?))
+                Connect::AttachOrStart(node(self.sealed(text, CreateStore::No)?)?)
             }
         };
         let connected = Client::connect(to, ClientInfo::new(ClientKind::Person)).await;
