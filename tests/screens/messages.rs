@@ -391,6 +391,19 @@ fn the_cost_is_told_in_tries_while_the_rate_is_not_known() {
 }
 
 #[test]
+fn the_seconds_that_are_told_are_those_of_the_rate_that_was_measured_last() {
+    for (rate, told) in [(500_000, "about 2 s"), (130_000, "about 8 s"), (9_000, "about 116 s")] {
+        let mut stage = stage();
+        stage.tell(Event::Network(NetworkStatus { rate, mining: None, ..network() }));
+        stage.control('r');
+        stage.model.tick(UnixSeconds(NOW + 60));
+        let seen = stage.see(120, 40);
+        let whole = format!("to mira: lifetime 7 days, {told} ");
+        assert!(seen.contains(&whole), "{whole} in {seen}");
+    }
+}
+
+#[test]
 fn gaps_and_a_restored_contact_are_said_in_the_conversation() {
     let mut stage = stage();
     let restored = Some(UnixSeconds(NOW - 90_000));

@@ -97,3 +97,31 @@ fn the_work_is_done_at_joining_and_what_it_is_for_leaves_a_second_later() {
     );
     assert!(published(&node.turn(joined.plus(Millis(1_000)), Input::Tick)));
 }
+
+#[test]
+fn a_search_that_begins_anew_begins_elsewhere() {
+    let mut node = alone();
+    let joined = Millis(10_000);
+    let outputs = node.turn(joined, Input::Peers(vec![Neighbour::alone(OTHER)]));
+    add_contact(&mut node, joined.plus(Millis(20)));
+    let ask = outputs.iter().find_map(|output| match output {
+        Output::Effect(Effect::SyncRequest { id, .. }) => Some(*id),
+        _ => None,
+    });
+    let done = SyncResponse { minutes: 1, steps: SaidSteps::default(), body: ResponseBody::Done };
+    let (id, bytes) = (ask.expect("it catches up"), Some(done.encode()));
+    let outputs = node.turn(joined.plus(Millis(50)), Input::SyncResponse { id, bytes });
+    let job = |outputs: &[Output]| {
+        outputs.iter().find_map(|output| match output {
+            Output::Effect(Effect::StartMining(job)) => Some(job.clone()),
+            _ => None,
+        })
+    };
+    let first = job(&outputs).expect("an offer to mine");
+    // It took so long that the envelope is over: dated and searched for again.
+    let found = Input::Mined { outgoing: first.outgoing, nonce: WorkNonce(first.start) };
+    let outputs = node.turn(joined.plus(Millis::from_secs(172_800)), found);
+    let again = job(&outputs).expect("the same offer");
+    assert_eq!(again.outgoing, first.outgoing);
+    assert!(again.start != first.start && again.digest != first.digest);
+}
