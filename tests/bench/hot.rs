@@ -21,6 +21,7 @@ use undertone::engine::price::{Share, Step};
 use undertone::engine::relay::pool::{Admission, BodyStorage, Pool, PoolBounds};
 
 mod kernels;
+mod miner;
 mod node;
 mod open;
 mod sync;
@@ -32,6 +33,7 @@ fn main() {
     ratios::print();
     kernels::print();
     node::print();
+    miner::print();
     sync::print();
     divan::main();
 }
