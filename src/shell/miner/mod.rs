@@ -19,6 +19,7 @@ use self::speedometer::SearchRate;
 pub use self::threads::MiningThreads;
 use super::api::MinerStatus;
 use super::os::io_words::io_words;
+use crate::engine::crypto::keccak::Kernel;
 use crate::engine::envelope::{MiningJob, WorkNonce};
 use crate::engine::id::OutgoingId;
 
@@ -139,7 +140,7 @@ impl Miner {
     /// How it searches, for people and programs.
     #[must_use]
     pub fn status(&self) -> MinerStatus {
-        let (threads, kernel) = (self.threads.get(), KERNEL.to_owned());
+        let (threads, kernel) = (self.threads.get(), Kernel::chosen().name().to_owned());
         MinerStatus { threads, kernel, tries_per_second: self.rate() }
     }
 }
@@ -160,9 +161,6 @@ pub fn speed(threads: MiningThreads) -> u64 {
     });
     rate.get()
 }
-
-/// The code that makes the tries: one permutation at a time.
-const KERNEL: &str = "scalar";
 
 /// Searches that wait at most. The engine asks for one at a time, so none of them is ever given up.
 const MAX_WAITING: usize = 64;
