@@ -305,7 +305,7 @@ pub struct NetworkFlags {
     #[arg(long, value_name = "NAME")]
     pub network: Option<NetworkName>,
     /// Minimum proof of work of the network, in bits, for 2 KiB with a lifetime of one day
-    /// [default: 21].
+    /// [default: 24].
     #[arg(
         long, value_name = "BITS", allow_negative_numbers = true,
         value_parser = clap::value_parser!(u8).range(0..=i64::from(Floor::MAX_BITS))
