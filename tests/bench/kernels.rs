@@ -1,8 +1,9 @@
 //! What each kernel of this processor makes of an attempt at work and of an envelope's hash, beside the
-//! crate `sha3`, which everybody has.
+//! crates `sha3` and `tiny-keccak`, which everybody has.
 
 use divan::black_box;
 use sha3::{Digest, Keccak256};
+use tiny_keccak::{Hasher, Keccak};
 
 use undertone::engine::crypto::keccak::Kernel;
 use undertone::engine::envelope::wire::ENVELOPE_SIZE;
@@ -32,14 +33,24 @@ fn budget(kernel: &Kernel) -> f64 {
 pub(super) fn print() {
     // One digest alone is below it, and nobody finds that: each attempt is made.
     let job = MiningJob { outgoing: OutgoingId(0), digest: [7; 32], target: 1, start: 0 };
-    let one_by_one = || {
+    let each = |hash: fn(&[u8; 64])| {
         for nonce in 0..BATCH {
             let mut message = [0; 64];
             message[..32].copy_from_slice(black_box(&job.digest));
             message[56..].copy_from_slice(&nonce.to_be_bytes());
-            black_box(Keccak256::digest(message));
+            hash(&message);
         }
     };
+    let one_by_one = || each(|message| _ = black_box(Keccak256::digest(message)));
+    let by_tiny_keccak = || {
+        each(|message| {
+            let (mut hasher, mut digest) = (Keccak::v256(), [0; 32]);
+            hasher.update(message);
+            hasher.finalize(&mut digest);
+            black_box(digest);
+        });
+    };
+    line("hash 64 bytes, tiny-keccak / sha3", 1.2, one_by_one, by_tiny_keccak);
     let envelopes: Vec<Vec<u8>> = (0..BURST).map(|at| vec![at; ENVELOPE_SIZE - 9]).collect();
     let prefixes: Vec<&[u8]> = envelopes.iter().map(Vec::as_slice).collect();
     let each_alone = || {
