@@ -53,14 +53,18 @@ impl Carrier {
         }
     }
 
-    /// Takes back an envelope that the archive kept while the process was down. It was received
-    /// long ago, so it is advertised at once.
+    /// Takes back an envelope that the archive kept while the process was down, with the id that it
+    /// computed of the very same bytes. It was received long ago, so it is advertised at once.
     ///
     /// # Errors
     /// Why it is not held: the archive should discard it.
-    pub fn readmit(&mut self, env: &mut Env<'_>, bytes: Vec<u8>) -> Result<(), ValidationError> {
+    pub fn readmit(
+        &mut self,
+        env: &mut Env<'_>,
+        named: (EnvelopeId, Vec<u8>),
+    ) -> Result<(), ValidationError> {
         self.step(env, |carrier, turn| {
-            let held = carrier.relay.readmit(turn, bytes);
+            let held = carrier.relay.readmit(turn, named);
             carrier.relay.flush_evictions(turn);
             held
         })

@@ -614,6 +614,8 @@ mod tests {
             let together: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
             let alone: Vec<_> = together.iter().map(|bytes| inspect(bytes, &floor)).collect();
             prop_assert_eq!(inspect_each(&together, &floor), alone);
+            let named: Vec<_> = together.iter().map(|bytes| EnvelopeId::of(bytes)).collect();
+            prop_assert_eq!(EnvelopeId::of_each(&together), named);
         }
 
         #[test]

@@ -70,6 +70,23 @@ impl EnvelopeId {
         Envelope::decode(bytes).ok().map(|envelope| Self::of_decoded(bytes, envelope.nonce))
     }
 
+    /// The ids of envelopes that came together, each as [`Self::of`] says. Many at once take a third
+    /// or a fifth of the time.
+    #[must_use]
+    pub fn of_each(envelopes: &[&[u8]]) -> Vec<Option<Self>> {
+        let nonces: Vec<Option<WorkNonce>> = envelopes
+            .iter()
+            .map(|bytes| Envelope::decode(bytes).ok().map(|envelope| envelope.nonce))
+            .collect();
+        let decoded = envelopes
+            .iter()
+            .zip(&nonces)
+            .filter_map(|(bytes, nonce)| nonce.map(|nonce| (*bytes, nonce)));
+        // One for each that was decoded, in their order.
+        let mut ids = Self::of_each_decoded(&decoded.collect::<Vec<_>>()).into_iter();
+        nonces.iter().map(|nonce| nonce.and_then(|_| ids.next())).collect()
+    }
+
     /// The id of the envelope that was read from `bytes`.
     pub(super) fn of_decoded(bytes: &[u8], nonce: WorkNonce) -> Self {
         Self(work::digest(&Keccak256::digest(prefix(bytes)).into(), nonce))

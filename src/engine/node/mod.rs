@@ -28,7 +28,7 @@ mod user_agent;
 use crate::engine::carrier::Carrier;
 use crate::engine::conversation::{HeldBackIn, HeldBackTotals};
 use crate::engine::env::{Env, Millis, UnixSeconds};
-use crate::engine::envelope::ValidationError;
+use crate::engine::envelope::{EnvelopeId, ValidationError};
 use crate::engine::event::Event;
 use crate::engine::price::{Line, Room, SaidSteps, Share, Step};
 use crate::engine::record::Record;
@@ -87,7 +87,8 @@ impl Node {
     /// # Errors
     /// Why it is not held: the archive should discard it.
     pub fn readmit(&mut self, env: &mut Env<'_>, bytes: Vec<u8>) -> Result<(), ValidationError> {
-        self.carrier.readmit(env, bytes)
+        let id = EnvelopeId::of(&bytes).ok_or(ValidationError::Malformed)?;
+        self.carrier.readmit(env, (id, bytes))
     }
 
     /// Takes in one input. Every output of the turn before must have been taken.

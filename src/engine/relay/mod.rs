@@ -12,7 +12,7 @@ pub mod validation_queue;
 
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::{
-    Acceptance, CheckedEnvelope, EnvelopeId, ValidationError, check, check_inspected,
+    Acceptance, CheckedEnvelope, EnvelopeId, ValidationError, check_inspected,
 };
 use crate::engine::id::NeighbourId;
 use crate::engine::price::{Line, SaidSteps};
@@ -253,17 +253,17 @@ impl Relay {
         self.stats.published += 1;
     }
 
-    /// Takes back an envelope that the archive kept while the process was down. It was received
-    /// long ago, so it is advertised at once.
+    /// Takes back an envelope that the archive kept while the process was down, with its id. It was
+    /// received long ago, so it is advertised at once.
     ///
     /// # Errors
     /// Why it is not held: the archive should discard it.
     pub(in crate::engine) fn readmit(
         &mut self,
         turn: &Turn<'_, '_>,
-        bytes: Vec<u8>,
+        (id, bytes): (EnvelopeId, Vec<u8>),
     ) -> Result<(), ValidationError> {
-        let checked = check(bytes, turn.env.wall, &turn.settings.floor)?;
+        let checked = check_inspected(id, bytes, turn.env.wall, &turn.settings.floor)?;
         self.pool.readmit(checked, turn.env.wall).error().map_or(Ok(()), Err)
     }
 

@@ -419,20 +419,30 @@ impl Archive {
         let mut damaged = 0;
         let mut attempts = 0;
         while let Some(connection) = &self.connection {
-            let passed = pass(connection, |place, bytes| {
-                let kept = match named(place, &bytes) {
-                    Some(id) => to.claim(id, bytes),
-                    // Damage that SQLite does not see.
-                    None => {
-                        damaged += 1;
-                        Disposition::Dropped
+            let mut claim = |group: &mut Vec<(i64, Vec<u8>)>| {
+                for (place, named) in name_each(group) {
+                    let kept = match named {
+                        Some((id, bytes)) => to.claim(id, bytes),
+                        // Damage that SQLite does not see.
+                        None => {
+                            damaged += 1;
+                            Disposition::Dropped
+                        }
+                    };
+                    match kept {
+                        Disposition::Held | Disposition::Left => {}
+                        Disposition::Dropped => drop(self.owed.insert(place)),
                     }
-                };
-                match kept {
-                    Disposition::Held | Disposition::Left => {}
-                    Disposition::Dropped => drop(self.owed.insert(place)),
+                }
+            };
+            let mut group = Vec::with_capacity(GROUP);
+            let passed = pass(connection, |place, bytes| {
+                group.push((place, bytes));
+                if group.len() == GROUP {
+                    claim(&mut group);
                 }
             });
+            claim(&mut group);
             match passed {
                 Ok(()) => break,
                 Err(error) if is_damage(&error) && attempts < MOST_SALVAGES => {
@@ -830,6 +840,19 @@ fn place(id: &EnvelopeId) -> i64 {
     i64::from_be_bytes(id.tail())
 }
 
+/// Takes the rows of a group, each with its envelope; without one for bytes that do not belong at
+/// their place.
+fn name_each(
+    group: &mut Vec<(i64, Vec<u8>)>,
+) -> impl Iterator<Item = (i64, Option<(EnvelopeId, Vec<u8>)>)> {
+    let ids =
+        EnvelopeId::of_each(&group.iter().map(|(_, bytes)| bytes.as_slice()).collect::<Vec<_>>());
+    group.drain(..).zip(ids).map(|((place, bytes), id)| {
+        let id = id.filter(|id| self::place(id) == place);
+        (place, id.map(|id| (id, bytes)))
+    })
+}
+
 /// The envelope whose encoding lies at a place; `None` for bytes that do not belong there.
 fn named(place: i64, bytes: &[u8]) -> Option<EnvelopeId> {
     EnvelopeId::of(bytes).filter(|id| self::place(id) == place)
@@ -876,6 +899,9 @@ fn blob(row: &rusqlite::Row<'_>, column: usize) -> Vec<u8> {
     let bytes = row.get_ref(column).ok().and_then(|value| value.as_blob().ok());
     bytes.filter(|bytes| bytes.len() <= MAX_ENVELOPE_SIZE).unwrap_or_default().to_vec()
 }
+
+/// Envelopes that are read before the first of them is handed over: so many are hashed side by side.
+const GROUP: usize = 16;
 
 /// The most bytes for which an archive can be made.
 pub const MOST_BYTES: u64 = database::MOST_BYTES;

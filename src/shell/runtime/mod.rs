@@ -197,11 +197,11 @@ struct ArchiveReader {
 }
 
 impl Claimant for ArchiveReader {
-    fn claim(&mut self, _: EnvelopeId, bytes: Vec<u8>) -> Disposition {
+    fn claim(&mut self, id: EnvelopeId, bytes: Vec<u8>) -> Disposition {
         let mut entropy = OsEntropy;
         let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
         let mut carrier = self.carrier.lock();
-        let readmitted = carrier.readmit(&mut env, bytes);
+        let readmitted = carrier.readmit(&mut env, (id, bytes));
         // Others may have to make room for it.
         while let Some(output) = carrier.poll_output() {
             if let Output::Effect(Effect::Discard(ids)) = output {
