@@ -34,6 +34,8 @@ const POURERS: usize = 16;
 const IN_A_FRAME: u64 = 10;
 const FRAMES: Duration = Duration::from_millis(10);
 
+const A_TENTH: Duration = Duration::from_millis(100);
+
 /// As soon as a program dials again that does not wait longer each time.
 const HALF_A_SECOND: Duration = Duration::from_millis(500);
 
@@ -104,8 +106,8 @@ fn silent_neighbours_from_three_ranges() {
     });
 }
 
-/// Row 3 again: sixty links, each from a network of its own, that join, say nothing, and come again half
-/// a second after each was closed.
+/// Row 3 again: sixty links, each from a network of its own and a tenth of a second after the one before,
+/// that join, say nothing, and come again half a second after each was closed.
 #[test]
 fn restless_neighbours_from_sixty_networks() {
     besiege("60 silent neighbours from 60 networks, opened anew", MINUTE, async |target| {
@@ -114,6 +116,7 @@ fn restless_neighbours_from_sixty_networks() {
             let from = Ipv4Addr::new(127, network, 0, 1);
             let way = Forward::tcp(from, socket(&target.tcp)).await;
             let target = Target { tcp: way.at.clone(), ..target.clone() };
+            sleep(A_TENTH).await;
             crowds.spawn(async move {
                 // As long as it is needed.
                 let _way = way;

@@ -337,6 +337,7 @@ fn besiege_this(relay: &Relay, what: &str, lasts: Duration, attack: impl AsyncFn
         assert!(talk.said.is_empty() && talk.lost == 0, "parted with {} times", talk.lost);
         assert!(p99 < LATENCY);
         assert!(let_in.iter().chain(&after_it).all(|took| *took < LET_IN));
+        assert!(let_in.iter().all(|took| !took.is_zero()), "no stranger was let in");
     });
 }
 

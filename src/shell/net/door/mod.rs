@@ -7,9 +7,9 @@
 //! addresses: the range with the most of them first. What is free proves nothing: beats, pings and
 //! having joined.
 //!
-//! To give way is no punishment: whoever dials again is let in like any newcomer. Only how often a
-//! street opened links within the last minute is remembered: where all else is equal, whoever comes
-//! seldom goes before whoever comes often. It depends on addresses, and on the gate's verdicts, which
+//! To give way is no punishment: whoever dials again is let in like any newcomer. Only how many places
+//! a street had within the last minute is remembered: where all else is equal, whoever had more goes
+//! first. It depends on addresses, and on the gate's verdicts, which
 //! all nodes give alike; not on anything that was decrypted.
 //!
 //! Those that we dialled never give way to somebody who came.

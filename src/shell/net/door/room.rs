@@ -23,60 +23,67 @@ const USEFUL_ONE_IN: usize = 2;
 /// quiet network bring nothing for hours.
 const LONG_ONE_IN: usize = 4;
 
-/// The time for which it is known that a street opened a link.
+/// The time for which it is known that a street had a place.
 const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 
-/// Links in that time that are remembered at most. A guess: some hundred kilobytes. Beyond it the oldest
-/// are forgotten, of whoever comes most often most.
+/// Places in that time that are remembered at most. A guess: some hundred kilobytes. Beyond it the oldest
+/// are forgotten, and most of them of whoever had most.
 const MOST_REMEMBERED: usize = 4_096;
-
-/// A street that opens fewer links than this in that time is calm. A program that is parted with at
-/// once opens two or three, since it waits longer each time.
-const SELDOM: usize = 4;
 
 /// The established links of one kind that others opened.
 pub(super) struct LinkRoom {
     most: usize,
     lease: Duration,
     places: Shares<ConnectionId, Instant, PATH>,
-    comings: Comings,
+    had: PlacesHad,
     standing: BTreeMap<ConnectionId, LinkRecord>,
 }
 
-/// How often each street opened a link lately, whether it had a place or not.
+/// How many places each street had lately.
 ///
 /// Links from as many networks as there are places are equally heavy. Whoever opens one anew as often
-/// as it is closed would win every race for a place that is free to take; so what comes often gives way
-/// to what comes seldom, and never the other way.
+/// as it is closed would win every race for a place that is free to take; so who had places lately gives
+/// way to who had fewer, and never the other way. Who was refused had none, however often.
 #[derive(Default)]
-struct Comings {
+struct PlacesHad {
     recent: VecDeque<(Instant, u64)>,
     of_street: BTreeMap<u64, usize>,
 }
 
-impl Comings {
-    /// A link was opened from this street.
-    fn note(&mut self, street: u64, now: Instant) {
+impl PlacesHad {
+    /// This street is to have one more.
+    fn add(&mut self, street: u64, now: Instant) {
         while let Some((at, street)) = self.recent.front().copied() {
             if self.recent.len() < MOST_REMEMBERED && now.duration_since(at) < REMEMBERED_FOR {
                 break;
             }
             self.recent.pop_front();
-            if let Some(count) = self.of_street.get_mut(&street) {
-                *count -= 1;
-                if *count == 0 {
-                    self.of_street.remove(&street);
-                }
-            }
+            self.count_down(street);
         }
         self.recent.push_back((now, street));
         *self.of_street.entry(street).or_default() += 1;
     }
 
-    /// 0 for a calm street, and one more for each time that it comes twice as often.
+    /// The last one that was to have a place had none.
+    fn take_back(&mut self) {
+        if let Some((_, street)) = self.recent.pop_back() {
+            self.count_down(street);
+        }
+    }
+
+    fn count_down(&mut self, street: u64) {
+        if let Some(count) = self.of_street.get_mut(&street) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_street.remove(&street);
+            }
+        }
+    }
+
+    /// 0 for a street that had one place or none, and one more for each doubling.
     fn unrest(&self, street: u64) -> u32 {
         let count = self.of_street.get(&street).copied().unwrap_or_default();
-        (count / SELDOM).checked_ilog2().map_or(0, |doublings| doublings + 1)
+        count.checked_ilog2().unwrap_or_default()
     }
 }
 
@@ -97,7 +104,7 @@ pub(super) enum Entry {
     /// It has the place of this link, which is to be closed.
     InPlaceOf(ConnectionId, PeerId),
     /// All places are kept, or newly given to neighbours at as heavy addresses as its own, or its
-    /// street opens links more often than theirs.
+    /// street had more of them lately than theirs.
     Full,
 }
 
@@ -108,7 +115,7 @@ impl LinkRoom {
             most,
             lease,
             places: Shares::new(most),
-            comings: Comings { recent: VecDeque::new(), of_street: BTreeMap::new() },
+            had: PlacesHad { recent: VecDeque::new(), of_street: BTreeMap::new() },
             standing: BTreeMap::new(),
         }
     }
@@ -124,11 +131,15 @@ impl LinkRoom {
         let kept = self.kept(now);
         let arrival = Arrival { guest: link, path, now, lease: now + self.lease };
         let [_, street, _] = path;
-        self.comings.note(street, now);
-        let (comings, kept) = (&self.comings, |link: &ConnectionId| kept.contains(link));
-        let unrest = |[_, street, _]: &[u64; PATH]| comings.unrest(*street);
+        // Counted in, so that it is as heavy as others from its street.
+        self.had.add(street, now);
+        let (had, kept) = (&self.had, |link: &ConnectionId| kept.contains(link));
+        let unrest = |[_, street, _]: &[u64; PATH]| had.unrest(*street);
         let entry = match self.places.admit_calm(arrival, kept, unrest) {
-            Placing::Full => return Entry::Full,
+            Placing::Full => {
+                self.had.take_back();
+                return Entry::Full;
+            }
             Placing::Place => Entry::Open,
             Placing::InPlaceOf(other) => match self.standing.remove(&other) {
                 Some(standing) => Entry::InPlaceOf(other, standing.peer),
@@ -351,8 +362,8 @@ mod tests {
             // Each network twice a second, as the outsider did.
             scene.now += SECOND / 120;
             scene.link(networks(tick));
-            // Once what they do is known for three seconds, a person comes each two seconds.
-            if tick > 360 && tick % 240 == 0 {
+            // From when the first places are free to take, a person comes each two seconds.
+            if tick > 600 && tick % 240 == 0 {
                 let (link, entry) = scene.link(16 * (tick / 240) + 16_000);
                 assert!(entry != Entry::Full, "{tick}");
                 newcomers.push(link);
@@ -363,22 +374,20 @@ mod tests {
     }
 
     #[test]
-    fn a_street_that_comes_seldom_is_calm_and_what_is_remembered_is_bounded() {
-        let (mut comings, mut now) = (Comings::default(), Instant::now());
-        for number in 0..3 {
-            comings.note(7, now);
-            assert_eq!(comings.unrest(7), 0, "{number}");
+    fn a_street_that_had_one_place_is_calm_and_what_is_remembered_is_bounded() {
+        let (mut had, mut now) = (PlacesHad::default(), Instant::now());
+        for unrest in [0, 1, 1, 2, 2, 2, 2, 3] {
+            had.add(7, now);
+            assert_eq!(had.unrest(7), unrest);
         }
-        for (more, unrest) in [(1, 1), (4, 2), (8, 3)] {
-            (0..more).for_each(|_| comings.note(7, now));
-            assert_eq!(comings.unrest(7), unrest);
-        }
+        had.take_back();
+        assert_eq!((had.unrest(7), had.unrest(8)), (2, 0));
         now += REMEMBERED_FOR;
-        comings.note(8, now);
-        assert_eq!((comings.unrest(7), comings.of_street.len()), (0, 1));
-        (0..2 * MOST_REMEMBERED as u64).for_each(|street| comings.note(street, now));
-        assert_eq!(comings.recent.len(), MOST_REMEMBERED);
-        assert_eq!(comings.of_street.len(), MOST_REMEMBERED);
+        had.add(8, now);
+        assert_eq!((had.unrest(7), had.of_street.len()), (0, 1));
+        (0..2 * MOST_REMEMBERED as u64).for_each(|street| had.add(street, now));
+        assert_eq!(had.recent.len(), MOST_REMEMBERED);
+        assert_eq!(had.of_street.len(), MOST_REMEMBERED);
     }
 
     #[test]
