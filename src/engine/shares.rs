@@ -83,17 +83,17 @@ impl<G: Copy + Ord, T: Copy + Ord, const L: usize> Shares<G, T, L> {
     ///
     /// A guest that has a place already keeps it.
     pub fn admit(&mut self, arrival: Arrival<G, T, L>, kept: impl Fn(&G) -> bool) -> Placing<G> {
-        self.admit_calm(arrival, kept, |_| 0)
+        self.admit_calm(arrival, kept, (|_: &[u64; L]| 0, 0))
     }
 
     /// The same, where paths have an `unrest` that decides between those that are equally heavy: the
-    /// larger it is, the heavier. A newcomer whose path has more of it than that of every guest gets no
-    /// place.
+    /// larger it is, the heavier. A newcomer whose path has more of it than that of every guest, and more
+    /// than is `borne`, gets no place.
     pub fn admit_calm(
         &mut self,
         arrival: Arrival<G, T, L>,
         kept: impl Fn(&G) -> bool,
-        unrest: impl Fn(&[u64; L]) -> u32,
+        (unrest, borne): (impl Fn(&[u64; L]) -> u32, u32),
     ) -> Placing<G> {
         let Arrival { guest, path, now, lease } = arrival;
         if self.guests.contains_key(&guest) {
@@ -102,7 +102,7 @@ impl<G: Copy + Ord, T: Copy + Ord, const L: usize> Shares<G, T, L> {
         let admission = if self.guests.len() < self.most {
             Placing::Place
         } else {
-            match self.victim((&path, now), kept, unrest) {
+            match self.victim((&path, now), kept, (unrest, borne)) {
                 None => return Placing::Full,
                 Some(victim) => {
                     self.guests.remove(&victim);
@@ -148,7 +148,7 @@ impl<G: Copy + Ord, T: Copy + Ord, const L: usize> Shares<G, T, L> {
         &self,
         (newcomer, now): (&[u64; L], T),
         kept: impl Fn(&G) -> bool,
-        unrest: impl Fn(&[u64; L]) -> u32,
+        (unrest, borne): (impl Fn(&[u64; L]) -> u32, u32),
     ) -> Option<G> {
         let open: Vec<_> = self.guests.iter().filter(|(id, _)| !kept(id)).collect();
         let mut weights: BTreeMap<&[u64], usize> = BTreeMap::new();
@@ -164,9 +164,11 @@ impl<G: Copy + Ord, T: Copy + Ord, const L: usize> Shares<G, T, L> {
         let own = weigh(newcomer);
         // By its ranges no path is lighter than the newcomer's: whatever range that one shares with
         // guests is as heavy for them, and a range of its own has a weight of one.
-        let heaviest =
-            open.iter().map(|(_, guest)| weigh(&guest.path)).max().filter(|most| *most >= own)?;
-        let leases_hold = heaviest == own;
+        let heaviest = open.iter().map(|(_, guest)| weigh(&guest.path)).max()?;
+        if heaviest < own && unrest(newcomer) > borne {
+            return None;
+        }
+        let leases_hold = heaviest <= own;
         open.iter()
             .filter(|(_, guest)| weigh(&guest.path) == heaviest)
             .filter(|(_, guest)| !leases_hold || guest.lease <= now)
@@ -284,15 +286,19 @@ mod tests {
         let mut places = Place::new(3);
         let mut arrive = |guest, network, now| {
             let path = path(network, 0, 0);
-            let unrest = |path: &[u64; 3]| u32::from(path[0] > 10);
-            places.admit_calm(Arrival { guest, path, now, lease: now + 10 }, |_| false, unrest)
+            // Tens of the number of their network, of which one is borne.
+            let unrest = |path: &[u64; 3]| u32::try_from(path[0] / 10).unwrap();
+            let arrival = Arrival { guest, path, now, lease: now + 10 };
+            places.admit_calm(arrival, |_| false, (unrest, 1))
         };
-        for (guest, network) in [(0, 1), (1, 2), (2, 11)] {
+        for (guest, network) in [(0, 1), (1, 2), (2, 21)] {
             assert_eq!(arrive(guest, network, 0), Placing::Place);
         }
         assert_eq!(arrive(3, 3, 1), Placing::InPlaceOf(2), "its lease holds against nobody calm");
-        assert_eq!(arrive(4, 12, 100), Placing::Full, "though all leases are over");
-        assert_eq!(arrive(5, 4, 100), Placing::InPlaceOf(0));
+        assert_eq!(arrive(4, 22, 100), Placing::Full, "though all leases are over");
+        assert_eq!(arrive(5, 11, 100), Placing::InPlaceOf(0), "this is borne");
+        assert_eq!(arrive(6, 12, 100), Placing::Full, "and waits like others");
+        assert_eq!(arrive(7, 4, 100), Placing::InPlaceOf(5));
     }
 
     #[test]

@@ -30,6 +30,10 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 /// are forgotten, and most of them of whoever had most.
 const MOST_REMEMBERED: usize = 4_096;
 
+/// The [`unrest`](PlacesHad::unrest) that is borne of a newcomer though nobody has as much: it had two or
+/// three places in that time, as a program has that was started again.
+const BORNE: u32 = 1;
+
 /// The established links of one kind that others opened.
 pub(super) struct LinkRoom {
     most: usize,
@@ -135,7 +139,7 @@ impl LinkRoom {
         self.had.add(street, now);
         let (had, kept) = (&self.had, |link: &ConnectionId| kept.contains(link));
         let unrest = |[_, street, _]: &[u64; PATH]| had.unrest(*street);
-        let entry = match self.places.admit_calm(arrival, kept, unrest) {
+        let entry = match self.places.admit_calm(arrival, kept, (unrest, BORNE)) {
             Placing::Full => {
                 self.had.take_back();
                 return Entry::Full;
@@ -371,6 +375,27 @@ mod tests {
             assert!(newcomers.iter().all(|link| scene.is_in(*link)), "{tick}");
         }
         assert!(newcomers.len() > 5);
+    }
+
+    #[test]
+    fn whoever_starts_again_twice_in_a_minute_gets_in_beside_those_who_stay() {
+        let mut scene = Scene::new();
+        for number in 0..MOST as u64 {
+            scene.link(16 * number + 160);
+        }
+        scene.now += LEASE;
+        for _ in 0..3 {
+            let (link, entry) = scene.link(0);
+            assert!(entry != Entry::Full);
+            scene.room.leave(link);
+            // Somebody else takes the place at once.
+            scene.next += 1;
+            let other = 16 * scene.next as u64 + 16_000;
+            assert!(scene.link(other).1 == Entry::Open);
+        }
+        assert!(scene.link(0).1 == Entry::Full, "a fourth time");
+        scene.now += REMEMBERED_FOR;
+        assert!(scene.link(0).1 != Entry::Full);
     }
 
     #[test]
