@@ -126,7 +126,7 @@ struct Sending<'a> {
     accepted_by: Instant,
     /// The end of the wait for its state.
     deadline: Instant,
-    /// The end of the wait for one that only waits its turn.
+    /// The end of the wait for one that only waits its turn, or for its work.
     latest: Instant,
     /// The contact, as commands name them.
     name: String,
@@ -183,7 +183,7 @@ impl Sending<'_> {
         };
         self.warn_of_clock(progress.clock);
         if self.format == OutputFormat::Text && progress.waits_its_turn() {
-            output::print_message(&progress.turn_words());
+            output::print_message(&progress.delay_words());
         }
         if self.format == OutputFormat::Text && progress.waits_for_acknowledgement() {
             output::print_message(&format!(
@@ -275,7 +275,7 @@ impl Sending<'_> {
     }
 
     /// Waits until the message has the wanted state, has ended without it, or the time is over. What
-    /// only waits its turn is waited for longer, unless a person said how long.
+    /// only waits its turn or for its work is waited for longer, unless a person said how long.
     async fn follow(
         &self,
         mut progress: SendProgress,
@@ -290,11 +290,11 @@ impl Sending<'_> {
             if let Some(done) = progress.end()? {
                 return Ok(done);
             }
-            if !progress.leaves_in_turn() || deadline >= self.latest {
+            if !progress.leaves_by_itself() || deadline >= self.latest {
                 return Err(progress.too_late());
             }
             if self.format == OutputFormat::Text && deadline == self.deadline {
-                let words = progress.turn_words();
+                let words = progress.delay_words();
                 let stop = "Ctrl+C stops waiting, and it stays queued";
                 output::print_message(&format!("{words}. {stop}"));
             }
@@ -686,7 +686,16 @@ impl SendProgress {
         self.waits_its_turn() && (is_too_cheap || !self.has_left())
     }
 
-    fn turn_words(&self) -> String {
+    /// Whether it needs nothing but time to reach the pool.
+    fn leaves_by_itself(&self) -> bool {
+        self.leaves_in_turn() || (self.state == MessageState::Mining && self.peers > 0)
+    }
+
+    /// What it waits for that leaves by itself.
+    fn delay_words(&self) -> String {
+        if self.state == MessageState::Mining {
+            return "the proof of work takes longer than a minute".to_owned();
+        }
         let next = price::one_by_one(self.next_look, wall());
         format!("the message waits its turn: {next}")
     }
@@ -958,7 +967,8 @@ const LONG_SECONDS: u64 = 2;
 /// How long a message is waited for if nothing was said.
 const USUAL_WAIT: Duration = Duration::from_secs(60);
 
-/// How much longer one is waited for that only waits its turn. A guess: time for a dozen before it.
+/// How much longer one is waited for that only waits its turn, or for its work. A guess: time for a
+/// dozen before it.
 const LONGEST_TURN: Duration = Duration::from_secs(3_600);
 
 /// The least time in which a node may accept a message. A guess: a node that runs answers within
@@ -1053,6 +1063,14 @@ mod tests {
         }
         let alone = progress(WaitFor::Sent, MessageState::Mining, 0).too_late();
         assert_eq!(alone.code(), Some(FailureCode::NoRelay));
+    }
+
+    /// A message whose work took two minutes was given up after one, and its node with it.
+    #[test]
+    fn what_waits_for_its_work_alone_is_waited_for_while_there_is_a_peer() {
+        let leaves = |state, peers| progress(WaitFor::Sent, state, peers).leaves_by_itself();
+        assert!(leaves(MessageState::Mining, 1) && !leaves(MessageState::Mining, 0));
+        assert!(!leaves(MessageState::Queued, 1) && !leaves(MessageState::Sent, 1));
     }
 
     #[test]
