@@ -63,7 +63,9 @@ fn not_so_many(most: NonZeroUsize) -> Failure {
         what: "the node was not started",
         why: &why,
         safe: "nothing was done",
-        next: &format!("say --mining-threads {most}, or less; without it, it is all but one"),
+        next: &format!(
+            "say --mining-threads with a number from 1 to {most}; without it, it is all but one"
+        ),
     };
     Failure::new(FailureCode::BadRequest, text)
 }
@@ -83,7 +85,7 @@ mod tests {
             assert_eq!(refused.code(), Some(FailureCode::BadRequest), "{count}");
             let Failure { what, why, safe, next, .. } = &refused;
             assert!(!what.is_empty() && !safe.is_empty() && !why.is_empty(), "{refused}");
-            assert!(next.contains(&format!("--mining-threads {most},")), "{next}");
+            assert!(next.contains(&format!("from 1 to {most};")), "{next}");
         }
     }
 

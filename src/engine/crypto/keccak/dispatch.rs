@@ -19,12 +19,18 @@ use super::{neon, neon_sha3};
 #[cfg(target_arch = "x86_64")]
 pub(super) fn vectorised() -> Vec<Kernel> {
     let mut kernels = Vec::new();
-    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+    // AVX-512F brings AVX2, FMA and F16C for the compiler; a machine that hides some of them is asked, too.
+    if is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+    {
         kernels.push(Kernel {
             name: "avx512",
             lanes: avx512::LANES,
-            // SAFETY: AVX-512F and AVX-512BW are there, as was asked just now; these functions use no
-            // others.
+            // SAFETY: AVX-512F, AVX-512BW and all that they imply are there, as was asked just now;
+            // these functions use no others.
             scan: |sweep| unsafe { avx512::scan(sweep) },
             // SAFETY: as above.
             hash: |messages, digests| unsafe { avx512::hash(messages, digests) },
