@@ -169,8 +169,8 @@ mod tests {
     use crate::engine::envelope::Floor;
     use crate::engine::event::Event;
     use crate::engine::id::{CommandId, NeighbourId};
+    use crate::engine::session::testing::offer;
     use crate::engine::settings::NodeRole;
-    use crate::engine::testing::envelopes::offer;
     use crate::engine::testing::rng::SeededRng;
 
     /// Looks at each draw whether the network could have the carrier.

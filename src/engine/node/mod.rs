@@ -283,9 +283,9 @@ mod tests {
         CommandId, IdentityId, Neighbour, NeighbourId, SyncRequestId, SyncResponseId,
     };
     use crate::engine::relay::pool::BodyStorage;
+    use crate::engine::session::testing;
     use crate::engine::settings::{NodeRole, SyncMode};
     use crate::engine::sync::{ResponseBody, SyncRequest, SyncResponse, append_envelope};
-    use crate::engine::testing::envelopes;
     use crate::engine::testing::mutate::{Reading, each_slow_case};
     use crate::engine::testing::rng::{NOW, SeededRng};
     use crate::engine::turn::Effect;
@@ -345,7 +345,7 @@ mod tests {
 
     /// An offer to the holder of this key.
     fn offer(seeded: &mut SeededRng, from: &Identity, to: &PublicKey) -> Vec<u8> {
-        envelopes::offer(&mut seeded.turn(), from, to, Floor::new(0)).1
+        testing::offer(&mut seeded.turn(), from, to, Floor::new(0)).1
     }
 
     fn gossip(bytes: Vec<u8>) -> Input {

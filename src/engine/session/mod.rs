@@ -489,4 +489,6 @@ mod extension_bytes {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -868,8 +868,8 @@ mod tests {
     use crate::engine::envelope::{Envelope, EnvelopeId, Floor, Topic, WorkNonce, inspect};
     use crate::engine::id::{Neighbour, NeighbourId};
     use crate::engine::relay::pool::BodyStorage;
+    use crate::engine::session::testing::offer;
     use crate::engine::settings::{NodeRole, SyncMode};
-    use crate::engine::testing::envelopes::offer;
     use crate::engine::testing::rng::SeededRng;
     use crate::shell::api::ArchiveStatus;
     use crate::shell::api::calls::{Call as _, ContactAdd, ContactRef, ContactRekey, IdentityNew};

@@ -1,9 +1,9 @@
-//! Envelopes as others send them.
+//! Sealed bodies in envelopes, as others send them, for tests.
 
+use super::{Offer, WINDOW};
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::Env;
 use crate::engine::envelope::{Draft, EnvelopeId, Floor, Lifetime};
-use crate::engine::session::{Offer, WINDOW};
 
 /// An offer of this identity to the holder of the key, made at the moment of `env`.
 pub(crate) fn offer(
