@@ -383,7 +383,13 @@ impl Running {
             let text = line["text"].as_str()?;
             Some((line["number"].as_u64()?, text.to_owned()))
         };
-        (0..count).map(|_| self.wait_for_json("a message", message)).collect()
+        let mut shown: Vec<(u64, String)> = Vec::new();
+        while shown.len() < count {
+            let numbers: Vec<u64> = shown.iter().map(|(number, _)| *number).collect();
+            let what = format!("one of {count} messages, after those numbered {numbers:?}");
+            shown.push(self.wait_for_json(&what, message));
+        }
+        shown
     }
 
     /// Ends it as a power cut would, at this moment, unless what is answered is dropped before.
