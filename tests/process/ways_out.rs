@@ -309,6 +309,8 @@ fn a_message_that_was_stored_is_said_to_be_however_short_the_wait_is() {
     let send = |wait: &str| {
         let args = ["send", "ben", "hello", "--json", "--timeout", "0s", "--wait", wait];
         let output = home.run(&[&args[..], &network.flags()].concat());
+        // Of one that a signal ended, its number.
+        assert!(output.status.code().is_some(), "{}: {output:?}", output.status);
         (output.status.code(), parse(&output.stdout))
     };
     // By a node of its own, and by one that runs.
