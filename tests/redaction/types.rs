@@ -281,7 +281,10 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     let trouble = Some("harbour".to_owned());
     lines.add("ArchiveStatus", &ArchiveStatus { bytes: 7, missed: 0, trouble });
     let kernel = "harbour".to_owned();
-    lines.add("MinerStatus", &MinerStatus { threads: 7, kernel, tries_per_second: 7 });
+    lines.add(
+        "MinerStatus",
+        &MinerStatus { threads: 7, threads_now: 7, kernel, tries_per_second: 7 },
+    );
     lines.add("Command", &say);
     let publish = Effect::Publish { id: EnvelopeId([7; 32]), bytes: vec![1, 2, 3, 4] };
     lines.add("Effect", &publish);

@@ -208,6 +208,9 @@ pub struct MiningStatus {
 pub struct MinerStatus {
     /// The most threads of a search. On battery it has half of them.
     pub threads: usize,
+    /// Those that search at this moment; 0 while nothing is searched for.
+    #[serde(default)]
+    pub threads_now: usize,
     /// The code that makes the tries, by its name.
     pub kernel: String,
     /// Tries a second, as last measured; 0 while it is not known, which is written as none.
@@ -215,7 +218,7 @@ pub struct MinerStatus {
     pub tries_per_second: u64,
 }
 
-opaque_debug!(struct MinerStatus { threads, kernel, tries_per_second });
+opaque_debug!(struct MinerStatus { threads, threads_now, kernel, tries_per_second });
 
 /// The state of an archive.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

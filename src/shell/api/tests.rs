@@ -386,7 +386,12 @@ fn what_a_node_of_an_earlier_build_does_not_say_of_its_searches_is_not_known() {
     };
     let told = status::tests::network();
     let said = NetworkStatus {
-        miner: MinerStatus { threads: 3, kernel: "scalar".to_owned(), tries_per_second: 9 },
+        miner: MinerStatus {
+            threads: 3,
+            threads_now: 2,
+            kernel: "scalar".to_owned(),
+            tries_per_second: 9,
+        },
         ..told.clone()
     };
     let json = json!(said);

@@ -421,7 +421,7 @@ impl NodeOptions {
                     self.node.highest_step = Step::of_times(*max_work).unwrap_or(usual);
                 }
                 GivenOption::MiningThreads => {
-                    let same = mining_threads.map(MiningThreads::new).and_then(Result::ok);
+                    let same = mining_threads.map(MiningThreads::up_to);
                     self.mining_threads = same.unwrap_or(self.mining_threads);
                 }
             }

@@ -75,10 +75,12 @@ impl Miner {
         self.go_on();
     }
 
-    /// Begins the next search, if none goes on. Call it now and then: where there was no thread to be
-    /// had for a search, there may be one later.
+    /// Begins the next search, if none goes on; one that does follows whether the machine runs on its
+    /// battery. Call it now and then: where there was no thread to be had for a search, there may be
+    /// one later.
     pub fn go_on(&mut self) {
-        if self.current.is_some() {
+        if let Some(current) = &self.current {
+            current.search.allow(self.threads.at_present());
             return;
         }
         let Some(job) = self.waiting.pop_front() else { return };
@@ -141,7 +143,8 @@ impl Miner {
     #[must_use]
     pub fn status(&self) -> MinerStatus {
         let (threads, kernel) = (self.threads.get(), Kernel::chosen().name().to_owned());
-        MinerStatus { threads, kernel, tries_per_second: self.rate() }
+        let threads_now = self.current.as_ref().map_or(0, |current| current.search.present());
+        MinerStatus { threads, threads_now, kernel, tries_per_second: self.rate() }
     }
 }
 

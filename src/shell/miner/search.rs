@@ -1,9 +1,9 @@
 //! One search, and the threads that take part in it.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, Builder};
+use std::thread::{self, Builder, Scope};
 
 use tokio::sync::oneshot;
 
@@ -22,7 +22,20 @@ pub(super) struct DividedSearch {
     purpose: SearchPurpose,
     /// Whether it is over, or was stopped.
     over: AtomicBool,
+    /// How many threads may take part, which can change while it goes on.
+    allowed: AtomicUsize,
+    /// How many do.
+    present: AtomicUsize,
     progress: Mutex<SearchProgress>,
+}
+
+/// The place of a thread in a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SearchPart {
+    /// It starts the others, and stays to the end.
+    First,
+    /// It leaves when fewer are allowed.
+    Helper,
 }
 
 /// When a search is over.
@@ -63,7 +76,14 @@ impl DividedSearch {
     fn with_purpose(job: MiningJob, rate: SearchRate, purpose: SearchPurpose) -> Self {
         let progress =
             SearchProgress { division: Division::default(), speed: Speedometer::new(rate) };
-        Self { job, purpose, over: AtomicBool::new(false), progress: Mutex::new(progress) }
+        Self {
+            job,
+            purpose,
+            over: AtomicBool::new(false),
+            allowed: AtomicUsize::new(1),
+            present: AtomicUsize::new(0),
+            progress: Mutex::new(progress),
+        }
     }
 
     /// What is searched for.
@@ -74,6 +94,17 @@ impl DividedSearch {
     /// Has it end. Each of its threads finishes the chunk that it has.
     pub(super) fn stop(&self) {
         self.over.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets so many threads take part from now on, one at least: those that are too many leave after
+    /// the chunk that they have, and others are started.
+    pub(super) fn allow(&self, threads: usize) {
+        self.allowed.store(threads.min(self.useful()).max(1), Ordering::Relaxed);
+    }
+
+    /// How many threads take part at this moment.
+    pub(super) fn present(&self) -> usize {
+        self.present.load(Ordering::Relaxed)
     }
 
     /// Begins it on threads of its own, and answers where its nonce will be; nothing comes there if
@@ -97,44 +128,67 @@ impl DividedSearch {
     pub(super) fn run(&self, threads: MiningThreads, found: oneshot::Sender<WorkNonce>) {
         // Before anything else, so that those it starts come last, too.
         come_last();
-        self.run_on(self.threads(threads), found);
+        self.run_on(threads.at_present(), found);
     }
 
     /// Searches on so many threads, of which this is one.
     fn run_on(&self, threads: usize, found: oneshot::Sender<WorkNonce>) {
+        self.allow(threads);
+        self.present.store(1, Ordering::Relaxed);
         let found = FoundPlace::new(Some(found));
         thread::scope(|scope| {
-            for _ in 1..threads {
-                let part = || self.take_part(&found);
-                let helper = Builder::new().name(NAME.to_owned()).spawn_scoped(scope, part);
-                // With fewer it takes longer, and finds the same.
-                if let Err(error) = helper {
-                    tracing::debug!("a search has fewer threads: {}", io_words(&error));
-                    break;
-                }
-            }
-            self.take_part(&found);
+            self.take_part(SearchPart::First, &found, || self.add_helpers(scope, &found));
         });
+        self.present.store(0, Ordering::Relaxed);
     }
 
-    /// How many of the threads that it may have are of use to it: one for each chunk that it takes on
-    /// average.
-    fn threads(&self, allowed: MiningThreads) -> usize {
-        let chunks = usize::try_from(self.job.tries().div_ceil(CHUNK)).unwrap_or(usize::MAX);
-        allowed.at_present().min(chunks)
+    /// Starts threads until there are as many as may take part.
+    fn add_helpers<'s>(&'s self, scope: &'s Scope<'s, '_>, found: &'s FoundPlace) {
+        while self.present() < self.allowed.load(Ordering::Relaxed) {
+            self.present.fetch_add(1, Ordering::Relaxed);
+            let part = || self.take_part(SearchPart::Helper, found, || ());
+            let helper = Builder::new().name(NAME.to_owned()).spawn_scoped(scope, part);
+            // With fewer it takes longer, and finds the same.
+            if let Err(error) = helper {
+                tracing::debug!("a search has fewer threads: {}", io_words(&error));
+                self.present.fetch_sub(1, Ordering::Relaxed);
+                self.allow(self.present());
+            }
+        }
     }
 
-    /// Searches one chunk after the other until the search is over.
-    fn take_part(&self, found: &FoundPlace) {
+    /// How many threads are of use to it: one for each chunk that it takes on average.
+    fn useful(&self) -> usize {
+        usize::try_from(self.job.tries().div_ceil(CHUNK)).unwrap_or(usize::MAX)
+    }
+
+    /// Searches one chunk after the other until the search is over, or goes on without this thread;
+    /// before each, `look` is called.
+    fn take_part(&self, part: SearchPart, found: &FoundPlace, look: impl Fn()) {
         let mut searched = None;
-        while let Some(chunk) = self.next(searched, found) {
+        loop {
+            look();
+            let Some(chunk) = self.next(part, searched, found) else { return };
             let from = WorkNonce(self.job.start).plus(chunk.wrapping_mul(CHUNK));
             searched = Some((chunk, work::search(&self.job, from, CHUNK)));
         }
     }
 
-    /// Notes what a chunk came to, and answers the next to search; none when the search is over.
-    fn next(&self, searched: Option<SearchedChunk>, found: &FoundPlace) -> Option<u64> {
+    /// Whether a helper is one too many, which then counts no more.
+    fn leaves(&self) -> bool {
+        let allowed = self.allowed.load(Ordering::Relaxed);
+        let fewer = |present: usize| (present > allowed).then(|| present.saturating_sub(1));
+        self.present.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok()
+    }
+
+    /// Notes what a chunk came to, and answers the next to search; none when the search is over, or
+    /// this thread leaves it.
+    fn next(
+        &self,
+        part: SearchPart,
+        searched: Option<SearchedChunk>,
+        found: &FoundPlace,
+    ) -> Option<u64> {
         if self.over.load(Ordering::Relaxed) {
             return None;
         }
@@ -147,7 +201,8 @@ impl DividedSearch {
         let winner = division.winner();
         let is_measured = self.purpose == SearchPurpose::Measurement && speed.knows_rate();
         if winner.is_none() && !is_measured {
-            return division.take();
+            let stays = part == SearchPart::First || !self.leaves();
+            return if stays { division.take() } else { None };
         }
         speed.finish();
         drop(progress);
@@ -253,14 +308,40 @@ mod tests {
 
     #[test]
     fn a_search_has_no_more_threads_than_it_takes_chunks() {
-        let most = MiningThreads::most();
-        let threads = |target| {
-            DividedSearch::new(job([7; 32], target, 0), SearchRate::default()).threads(most)
+        let threads = |allowed, target| {
+            let search = DividedSearch::new(job([7; 32], target, 0), SearchRate::default());
+            search.allow(allowed);
+            search.allowed.load(Ordering::Relaxed)
         };
-        assert_eq!(threads(1 << 96), 1);
-        assert_eq!(threads(1 << 84), 1, "one chunk on average");
-        assert_eq!(threads(1), most.at_present());
-        assert_eq!(threads(1 << 83), most.at_present().min(2));
+        assert_eq!(threads(8, 1 << 96), 1);
+        assert_eq!(threads(8, 1 << 84), 1, "one chunk on average");
+        assert_eq!(threads(8, 1), 8);
+        assert_eq!(threads(8, 1 << 83), 2);
+        assert_eq!(threads(0, 1), 1);
+    }
+
+    #[test]
+    fn threads_leave_a_search_that_goes_on_when_fewer_are_allowed_and_come_back() {
+        let search = Arc::new(DividedSearch::new(job([7; 32], 0, 0), SearchRate::default()));
+        let begun = Arc::clone(&search);
+        let (sender, _found) = oneshot::channel();
+        let running = thread::spawn(move || begun.run_on(4, sender));
+        for threads in [4, 2, 3, 1, 0, 4] {
+            search.allow(threads);
+            while search.present() != threads.max(1) {
+                thread::yield_now();
+            }
+            // It goes on with as many: chunks are finished, and no thread has more than one.
+            let taken = |search: &DividedSearch| search.progress.lock().unwrap().division.taken();
+            let before = taken(&search);
+            while taken(&search) < before + 20 {
+                thread::yield_now();
+            }
+            assert_eq!(search.present(), threads.max(1));
+        }
+        search.stop();
+        running.join().unwrap();
+        assert_eq!(search.present(), 0);
     }
 
     #[test]

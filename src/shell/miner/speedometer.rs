@@ -59,7 +59,8 @@ impl Speedometer {
     fn measure(&mut self, least: Millis) {
         let now = self.clock.mono();
         let span = Millis(now.0.saturating_sub(self.since.0));
-        if span < least {
+        // A thread that got no processor for most of the time tells nothing of how fast it is.
+        if span < least || (self.tries < ENOUGH && span < WHOLE) {
             return;
         }
         if let Some(measured) = self.tries.saturating_mul(1_000).checked_div(span.0) {
@@ -89,6 +90,10 @@ const WINDOW: Millis = Millis(250);
 /// The time after which a rate is known. A guess: some twenty chunks of each thread, and nobody
 /// notices it.
 const FIRST_WINDOW: Millis = Millis(50);
+
+/// So few tries are only believed to be what a whole second comes to. A guess: a hundredth of a second
+/// of the slowest kernel on an old machine, and some chunks of one thread.
+const ENOUGH: u64 = 1 << 14;
 
 /// The time of which what was before counts nothing.
 const WHOLE: Millis = Millis(1_000);

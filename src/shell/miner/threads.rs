@@ -22,6 +22,13 @@ impl MiningThreads {
         count.map(Self).ok_or_else(|| not_so_many(most))
     }
 
+    /// So many, as far as there are processors for them: of a number that another process had.
+    #[must_use]
+    pub fn up_to(count: usize) -> Self {
+        let count = NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
+        Self(count.min(processors()))
+    }
+
     /// As many as there are processors for this process.
     #[must_use]
     pub fn most() -> Self {
@@ -79,6 +86,10 @@ mod tests {
         let most = MiningThreads::most().get();
         for count in [1, most] {
             assert_eq!(MiningThreads::new(count).unwrap().get(), count);
+        }
+        let as_far = [(0, 1), (1, 1), (most, most), (usize::MAX, most)];
+        for (count, had) in as_far {
+            assert_eq!(MiningThreads::up_to(count).get(), had);
         }
         for count in [0, most + 1, usize::MAX] {
             let refused = MiningThreads::new(count).unwrap_err();

@@ -5,13 +5,16 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::shell::api::calls::Status;
-use crate::shell::api::{ClientInfo, ClientKind, CoverStatus, MinerStatus, StatusReport};
+use crate::shell::api::{
+    ClientInfo, ClientKind, CoverStatus, MinerStatus, MiningStatus, StatusReport,
+};
 use crate::shell::archive::{Archive, ArchiveError, ArchiveLabel, ArchiveOnDisk, WrittenLabel};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::{connect, output};
 use crate::shell::client::{Client, Connect};
 use crate::shell::failure::{Failure, FailureCode};
 use crate::shell::store::{Store, StoreError};
+use crate::shell::text::lifetime::WorkCost;
 use crate::shell::text::{clock_skew, junk, lifetime, network_words, price, size};
 
 /// `undertone status`
@@ -159,7 +162,8 @@ fn words(report: &StatusReport) -> String {
         None => "off".to_owned(),
     };
     let clock = network.clock().map_or_else(|| "not compared yet".to_owned(), clock_skew::words);
-    let mining = miner_words(&network.miner).map(|words| format!("mining   {words}\n"));
+    let mining =
+        miner_words(&network.miner, network.mining).map(|words| format!("mining   {words}\n"));
     let asks = price::own_steps(network.steps).map(|steps| format!("asks     {steps}\n"));
     let mut text = format!(
         "node     running, network {}\npeers    {}\npool     {} of {}, {}\n\
@@ -200,18 +204,29 @@ fn words(report: &StatusReport) -> String {
     text
 }
 
-/// How a node searches for work; nothing of one that does not say.
-fn miner_words(miner: &MinerStatus) -> Option<String> {
-    let threads = match miner.threads {
-        0 => return None,
-        1 => "1 thread".to_owned(),
-        more => format!("up to {more} threads (half of them on battery)"),
+/// How a node searches for work, and what for; nothing of one that does not say.
+fn miner_words(miner: &MinerStatus, search: Option<MiningStatus>) -> Option<String> {
+    let threads = match (miner.threads, miner.threads_now) {
+        (0, _) => return None,
+        (1, 0) => "1 thread".to_owned(),
+        (1, _) => "1 thread searches now".to_owned(),
+        (more, 0) => format!("up to {more} threads (half of them on battery)"),
+        (more, 1) => format!("1 thread of {more} searches now (half of them on battery)"),
+        (more, now) => format!("{now} threads of {more} search now (half of them on battery)"),
     };
     let speed = match miner.tries_per_second {
         0 => "its speed is not measured yet".to_owned(),
         rate => format!("{} tries a second", lifetime::number(rate)),
     };
-    Some(format!("{threads}, {}, {speed}", network_words::shown(&miner.kernel)))
+    let search =
+        search.filter(|_| miner.threads_now > 0).and_then(|MiningStatus { tries, .. }| {
+            Some(format!(
+                ", {} for what leaves next",
+                WorkCost::of_tries(tries, miner.tries_per_second).about()?
+            ))
+        });
+    let kernel = network_words::shown(&miner.kernel);
+    Some(format!("{threads}, {kernel}, {speed}{}", search.unwrap_or_default()))
 }
 
 fn envelopes(count: u64) -> String {
@@ -284,19 +299,28 @@ mod tests {
 
     #[test]
     fn it_is_told_how_work_is_searched_for_if_the_node_says_so() {
-        let row = |threads, tries_per_second| {
-            let miner = MinerStatus { threads, kernel: "scalar".to_owned(), tries_per_second };
-            let all = told(NetworkStatus { miner, ..network() });
+        let row = |(threads, threads_now), tries_per_second| {
+            let kernel = "scalar".to_owned();
+            let miner = MinerStatus { threads, threads_now, kernel, tries_per_second };
+            let mining = Some(MiningStatus { tries: 34_000_000, hashes_per_second: 1 });
+            let all = told(NetworkStatus { miner, mining, ..network() });
             all.lines().find(|row| row.starts_with("mining ")).map(str::to_owned)
         };
-        assert_eq!(row(0, 0), None, "a node of an earlier version");
-        let begun = row(1, 0).unwrap();
+        assert_eq!(row((0, 0), 0), None, "a node of an earlier version");
+        let begun = row((1, 0), 0).unwrap();
         assert_eq!(begun, "mining   1 thread, scalar, its speed is not measured yet");
-        let measured = row(3, 6_800_000).unwrap();
+        let measured = row((3, 0), 6_800_000).unwrap();
         assert_eq!(
             measured,
             "mining   up to 3 threads (half of them on battery), scalar, 6.8 million tries a second"
         );
+        assert_eq!(
+            row((3, 2), 6_800_000).unwrap(),
+            "mining   2 threads of 3 search now (half of them on battery), scalar, 6.8 million tries a \
+             second, about 5 s for what leaves next"
+        );
+        assert!(row((3, 1), 0).unwrap().contains(" 1 thread of 3 searches now (half"));
+        assert!(row((1, 1), 0).unwrap().contains(" 1 thread searches now, scalar, its speed"));
     }
 
     #[test]
