@@ -842,7 +842,20 @@ impl SendProgress {
                 (why, QUEUED)
             }
         };
-        let text = FailureText { what, why, safe, next: &self.show() };
+        let show = self.show();
+        let next = match self.state {
+            MessageState::Mining => {
+                format!("have a node go on with it: undertone node run; {show}")
+            }
+            MessageState::Queued
+            | MessageState::Sent
+            | MessageState::Unacknowledged
+            | MessageState::Delivered
+            | MessageState::Read
+            | MessageState::Failed
+            | MessageState::Cancelled => show,
+        };
+        let text = FailureText { what, why, safe, next: &next };
         Failure::new(FailureCode::AckTimeout, text)
     }
 }
@@ -1050,6 +1063,8 @@ mod tests {
         assert!(!queued.why.contains("acknowledgement") && queued.safe.contains("queued here"));
         let mining = progress(WaitFor::Delivered, MessageState::Mining, 1).too_late();
         assert!(mining.why.contains("proof of work") && mining.safe.contains("queued here"));
+        assert!(mining.next.contains("undertone node run;"), "{}", mining.next);
+        assert!(mining.next.ends_with("undertone message show 1a2b3c4d"), "{}", mining.next);
         // With and without peers: what has left does not need one any more.
         for peers in [0, 1] {
             let sent = progress(WaitFor::Delivered, MessageState::Sent, peers).too_late();
