@@ -42,22 +42,35 @@ pub(in crate::shell) fn words(clock: ClockSkew) -> String {
     let ClockSkew { minutes, witnesses } = clock;
     let peers = if witnesses == 1 { "1 peer".to_owned() } else { format!("{witnesses} peers") };
     let side = if minutes > 0 { "ahead of" } else { "behind" };
-    let off = minutes.unsigned_abs();
+    let off = distance(minutes);
     match SkewDoubt::of(Some(clock)) {
         SkewDoubt::None if minutes == 0 => format!("agrees with {peers}"),
-        SkewDoubt::None => format!("within {off} min of {peers}"),
+        SkewDoubt::None => format!("within {off} of {peers}"),
         SkewDoubt::Some if witnesses < 2 => format!(
-            "your clock is {off} min {side} that of your only peer: one of the two is wrong. Beyond \
+            "your clock is {off} {side} that of your only peer: one of the two is wrong. Beyond \
              {REFUSED_MINUTES} min, messages are rejected: check the clock"
         ),
         SkewDoubt::Some => format!(
-            "your clock may be {off} min {side} those of {peers}. Beyond {REFUSED_MINUTES} min, \
+            "your clock may be {off} {side} those of {peers}. Beyond {REFUSED_MINUTES} min, \
              messages are rejected: check the clock"
         ),
         SkewDoubt::Refused => format!(
-            "your clock seems to be {off} min {side} those of {peers}. Beyond {REFUSED_MINUTES} \
+            "your clock seems to be {off} {side} those of {peers}. Beyond {REFUSED_MINUTES} \
              min, messages are rejected: set the clock"
         ),
+    }
+}
+
+/// So many minutes in a unit that a person can grasp, rounded down.
+fn distance(minutes: i64) -> String {
+    const HOUR: u64 = 60;
+    const DAY: u64 = 24 * HOUR;
+    const YEAR: u64 = 365 * DAY;
+    match minutes.unsigned_abs() {
+        few @ 0..=119 => format!("{few} min"),
+        more if more < 2 * DAY => format!("{} hours", more / HOUR),
+        more if more < 2 * YEAR => format!("{} days", more / DAY),
+        more => format!("{} years", more / YEAR),
     }
 }
 
@@ -90,11 +103,11 @@ pub(in crate::shell) fn is_uncarried(
 pub(in crate::shell) fn brief(clock: Option<ClockSkew>) -> Option<String> {
     let minutes = clock?.minutes;
     let side = if minutes > 0 { "ahead" } else { "behind" };
-    let off = minutes.unsigned_abs();
+    let off = distance(minutes);
     match SkewDoubt::of(clock) {
         SkewDoubt::None => None,
-        SkewDoubt::Some => Some(format!("clock may be {off} min {side}")),
-        SkewDoubt::Refused => Some(format!("clock {off} min {side}")),
+        SkewDoubt::Some => Some(format!("clock may be {off} {side}")),
+        SkewDoubt::Refused => Some(format!("clock {off} {side}")),
     }
 }
 
@@ -154,5 +167,13 @@ mod tests {
         let clock = ClockSkew { minutes: 60, witnesses: 1 };
         assert!(words(clock).contains("60 min ahead of that of your only peer: one of the two"));
         assert_eq!(brief(Some(clock)).as_deref(), Some("clock may be 60 min ahead"));
+        let years = ClockSkew { minutes: -29_933_052, witnesses: 4 };
+        assert!(
+            words(years).starts_with("your clock seems to be 56 years behind those of 4 peers.")
+        );
+        let told = [-119, 120, 2_879, -2_880, 1_051_199, 1_051_200, i64::MIN].map(distance);
+        assert_eq!(told[..4], ["119 min", "2 hours", "47 hours", "2 days"]);
+        assert_eq!(told[4..6], ["729 days", "2 years"]);
+        assert!(told[6].ends_with(" years"));
     }
 }
