@@ -21,6 +21,9 @@ const TURNS: usize = 20;
 /// What a timer waits for.
 const SPAN: Duration = Duration::from_millis(2);
 
+/// The time between two looks at whether threads have ended.
+const LOOK: Duration = Duration::from_micros(100);
+
 /// Timers of one distribution.
 const TIMERS: usize = 1_500;
 
@@ -57,11 +60,12 @@ fn print_ends(threads: MiningThreads) {
                 yield_now();
             }
             // Under way on all of them.
-            (0..10).for_each(|_| pause());
+            (0..10).for_each(|_| pause(SPAN));
             let stopped = now();
             miner.stop(OutgoingId(0));
+            // Who looks all the time takes the processor from the threads that are to end.
             while searching() > 0 {
-                yield_now();
+                pause(LOOK);
             }
             stopped.elapsed()
         })
@@ -86,7 +90,7 @@ fn lateness() -> String {
     let mut late: Vec<Duration> = (0..TIMERS)
         .map(|_| {
             let begun = now();
-            pause();
+            pause(SPAN);
             begun.elapsed().saturating_sub(SPAN)
         })
         .collect();
@@ -103,8 +107,8 @@ fn distribution(all: &mut [Duration]) -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "what is measured is how late it ends")]
-fn pause() {
-    std::thread::sleep(SPAN);
+fn pause(span: Duration) {
+    std::thread::sleep(span);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people to read")]
