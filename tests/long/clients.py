@@ -13,11 +13,7 @@ Ends with 0 and the figures, or says what failed and ends with 1. Takes about se
 Everything it makes is in a temporary folder that it removes, or in the one that is named.
 """
 
-import sys
-
-if sys.version_info < (3, 11):
-    print("skipped: Python 3.11 or later is needed")
-    sys.exit(0)
+import terminals_here  # First: what follows needs what it asks for.
 
 import argparse
 import asyncio
@@ -27,21 +23,13 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-try:
-    import pty
-
-    for end in pty.openpty():
-        os.close(end)
-except (ImportError, OSError):
-    print("skipped: there is no pseudo-terminal here")
-    sys.exit(0)
-
-from programs import PATIENCE, Failed, Home, Interface, Listener, Program, said, until
+from programs import PATIENCE, Failed, Home, Interface, Listener, Program, said, told_address, until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"
@@ -413,10 +401,6 @@ class Run:
         for who in SENDERS:
             counts[f"sender {who}"] = sum(sent.killed for sent in self.sent.values() if sent.token[0] == who)
         return counts
-
-
-def told_address(program):
-    return next((line.split(" ")[-1] for line in program.seen if line.startswith("listening on ")), None)
 
 
 def some(tokens):

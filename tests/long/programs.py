@@ -46,6 +46,11 @@ async def until(what, test, within=PATIENCE):
     return found
 
 
+def told_address(program):
+    """The address on which a relay or a node says it listens, once it has."""
+    return next((line.split(" ")[-1] for line in program.seen if line.startswith("listening on ")), None)
+
+
 class Home:
     """A person's folder, and undertone's commands in it."""
 
