@@ -8,6 +8,7 @@
 
 mod composer;
 mod exchange;
+mod frames;
 mod keys;
 pub mod model;
 mod options;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use crossterm::event::{Event as TerminalEvent, EventStream, KeyEventKind};
 use futures::StreamExt;
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 #[cfg(feature = "inside")]
 pub use keys::ScrollAction;
@@ -36,12 +37,10 @@ pub use view::unlock::view as unlock_view;
 use crate::shell::api::Delivery;
 use crate::shell::client::Client;
 use exchange::{CallQueue, EventSource, Heard};
+use frames::{FRAME, KeyDrawings};
 use model::{ClockChange, Model, NodeHost, QuitReason, UiEffect};
 use terminal::UiSignal;
 use view::{ViewState, view};
-
-/// At most 30 drawings a second: more are not seen.
-const FRAME: Duration = Duration::from_millis(33);
 
 /// The time between two looks at clocks and waits.
 const SECOND: Duration = Duration::from_secs(1);
@@ -74,7 +73,7 @@ pub async fn run(
         redraw: Redraw::Needed,
     };
     let mut keys = EventStream::new();
-    let mut frames = every(FRAME);
+    let (mut frames, mut keys_drawn) = (every(FRAME), KeyDrawings::default());
     let mut seconds = every(SECOND);
     let exit = loop {
         let step = tokio::select! {
@@ -83,7 +82,12 @@ pub async fn run(
             biased;
             told = screen.signals.next() => ui.on_signal(screen, told)?,
             _ = frames.tick(), if ui.redraw == Redraw::Needed => ui.draw(screen)?,
-            key = keys.next() => ui.key(screen, key)?,
+            key = keys.next() => {
+                if keys_drawn.is_at_once(Instant::now()) {
+                    frames.reset_immediately();
+                }
+                ui.key(screen, key)?
+            }
             // Behind the keys: those that wait were typed before the question could be seen.
             () = std::future::ready(()), if ui.shows_unseen_question() => {
                 ui.model.on_question_seen();
