@@ -7,6 +7,7 @@
 //! behind one address are nothing special; then the range with the most guests gives a place back,
 //! and in it whoever was of no use for longest.
 
+use core::cmp::Ordering;
 use core::fmt;
 use std::collections::BTreeMap;
 
@@ -51,6 +52,15 @@ pub enum Placing<G> {
     Full,
 }
 
+/// How a newcomer's path compares with that of the guest which gave its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathWeight {
+    /// It is lighter; or nobody had to give way.
+    Lighter,
+    /// It is as heavy or heavier, or it has no place.
+    NoLighter,
+}
+
 impl<G, T, const L: usize> fmt::Debug for Shares<G, T, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Shares")
@@ -83,35 +93,36 @@ impl<G: Copy + Ord, T: Copy + Ord, const L: usize> Shares<G, T, L> {
     ///
     /// A guest that has a place already keeps it.
     pub fn admit(&mut self, arrival: Arrival<G, T, L>, kept: impl Fn(&G) -> bool) -> Placing<G> {
-        self.admit_calm(arrival, kept, (|_: &[u64; L]| 0, 0))
+        self.admit_in_turn(arrival, kept, (|_: &[u64]| 0, |_: &[u64; L], _| false)).0
     }
 
-    /// The same, where paths have an `unrest` that decides between those that are equally heavy: the
-    /// larger it is, the heavier. A newcomer whose path has more of it than that of every guest, and more
-    /// than is `borne`, gets no place.
-    pub fn admit_calm(
+    /// The same, where of paths that are equally heavy that one is the heavier whose widest range
+    /// `had` more, and of those in one such range the one whose next range had more, and so on. Whoever comes by a
+    /// path that is no lighter than a guest's may have to spare it: that is asked with how his path
+    /// compares with that one.
+    pub fn admit_in_turn(
         &mut self,
         arrival: Arrival<G, T, L>,
         kept: impl Fn(&G) -> bool,
-        (unrest, borne): (impl Fn(&[u64; L]) -> u32, u32),
-    ) -> Placing<G> {
+        (had, is_spared): (impl Fn(&[u64]) -> u32, impl Fn(&[u64; L], Ordering) -> bool),
+    ) -> (Placing<G>, PathWeight) {
         let Arrival { guest, path, now, lease } = arrival;
         if self.guests.contains_key(&guest) {
-            return Placing::Place;
+            return (Placing::Place, PathWeight::Lighter);
         }
-        let admission = if self.guests.len() < self.most {
-            Placing::Place
+        let (placing, weight) = if self.guests.len() < self.most {
+            (Placing::Place, PathWeight::Lighter)
         } else {
-            match self.victim((&path, now), kept, (unrest, borne)) {
-                None => return Placing::Full,
-                Some(victim) => {
+            match self.victim((&path, now), kept, (had, is_spared)) {
+                None => return (Placing::Full, PathWeight::NoLighter),
+                Some((victim, weight)) => {
                     self.guests.remove(&victim);
-                    Placing::InPlaceOf(victim)
+                    (Placing::InPlaceOf(victim), weight)
                 }
             }
         };
         self.guests.insert(guest, Guest { path, since: now, used: None, lease });
-        admission
+        (placing, weight)
     }
 
     /// The guest was of use at this moment.
@@ -148,32 +159,46 @@ impl<G: Copy + Ord, T: Copy + Ord, const L: usize> Shares<G, T, L> {
         &self,
         (newcomer, now): (&[u64; L], T),
         kept: impl Fn(&G) -> bool,
-        (unrest, borne): (impl Fn(&[u64; L]) -> u32, u32),
-    ) -> Option<G> {
+        (had, is_spared): (impl Fn(&[u64]) -> u32, impl Fn(&[u64; L], Ordering) -> bool),
+    ) -> Option<(G, PathWeight)> {
         let open: Vec<_> = self.guests.iter().filter(|(id, _)| !kept(id)).collect();
         let mut weights: BTreeMap<&[u64], usize> = BTreeMap::new();
         let paths = open.iter().map(|(_, guest)| &guest.path).chain([newcomer]);
         for range in paths.flat_map(ranges) {
             *weights.entry(range).or_default() += 1;
         }
-        // Compared as texts are: by the widest range, then by the next, and last by the unrest.
+        let had_by_all = |path: &[u64; L]| path.get(..1).map_or(0, &had);
+        // Compared as texts are: by the widest range, then by the next, and last by what they had.
         let weigh = |path: &[u64; L]| -> (Vec<usize>, u32) {
             let of_ranges = ranges(path).map(|range| weights.get(range).copied().unwrap_or(0));
-            (of_ranges.collect(), unrest(path))
+            (of_ranges.collect(), had_by_all(path))
         };
         let own = weigh(newcomer);
         // By its ranges no path is lighter than the newcomer's: whatever range that one shares with
         // guests is as heavy for them, and a range of its own has a weight of one.
         let heaviest = open.iter().map(|(_, guest)| weigh(&guest.path)).max()?;
-        if heaviest < own && unrest(newcomer) > borne {
-            return None;
-        }
-        let leases_hold = heaviest <= own;
-        open.iter()
+        let order = |guest: &Guest<T, L>| {
+            let is_beside = guest.path.first() == newcomer.first();
+            let inside = |path: &[u64; L]| ranges(path).skip(1).map(&had).collect::<Vec<u32>>();
+            let alone = if is_beside {
+                inside(newcomer).cmp(&inside(&guest.path))
+            } else {
+                Ordering::Equal
+            };
+            own.cmp(&heaviest).then(alone)
+        };
+        let may_take = |order: Ordering, guest: &Guest<T, L>| {
+            order == Ordering::Less || (guest.lease <= now && !is_spared(&guest.path, order))
+        };
+        let (order, _, _, victim) = open
+            .iter()
             .filter(|(_, guest)| weigh(&guest.path) == heaviest)
-            .filter(|(_, guest)| !leases_hold || guest.lease <= now)
-            .min_by_key(|(id, guest)| (guest.used, guest.since, **id))
-            .map(|(id, _)| **id)
+            .map(|(id, guest)| (order(guest), guest, **id))
+            .filter(|(order, guest, _)| may_take(*order, guest))
+            .map(|(order, guest, id)| (order, guest.used, guest.since, id))
+            .min()?;
+        let is_lighter = order == Ordering::Less;
+        Some((victim, if is_lighter { PathWeight::Lighter } else { PathWeight::NoLighter }))
     }
 }
 
@@ -282,23 +307,47 @@ mod tests {
     }
 
     #[test]
-    fn of_equally_heavy_ranges_the_restless_give_way_and_have_no_place_of_the_calm() {
+    fn of_equally_heavy_ranges_those_that_had_most_give_way_and_whoever_is_no_lighter_takes_turns()
+    {
         let mut places = Place::new(3);
-        let mut arrive = |guest, network, now| {
+        let mut arrive = |guest, network, now, is_turn: bool| {
             let path = path(network, 0, 0);
-            // Tens of the number of their network, of which one is borne.
-            let unrest = |path: &[u64; 3]| u32::try_from(path[0] / 10).unwrap();
+            // They had as much as the tens of the number of their network.
+            let had = |path: &[u64]| u32::try_from(path[0] / 10).unwrap();
             let arrival = Arrival { guest, path, now, lease: now + 10 };
-            places.admit_calm(arrival, |_| false, (unrest, 1))
+            places.admit_in_turn(arrival, |_| false, (had, |_: &[u64; 3], _| !is_turn)).0
         };
         for (guest, network) in [(0, 1), (1, 2), (2, 21)] {
-            assert_eq!(arrive(guest, network, 0), Placing::Place);
+            assert_eq!(arrive(guest, network, 0, false), Placing::Place);
         }
-        assert_eq!(arrive(3, 3, 1), Placing::InPlaceOf(2), "its lease holds against nobody calm");
-        assert_eq!(arrive(4, 22, 100), Placing::Full, "though all leases are over");
-        assert_eq!(arrive(5, 11, 100), Placing::InPlaceOf(0), "this is borne");
-        assert_eq!(arrive(6, 12, 100), Placing::Full, "and waits like others");
-        assert_eq!(arrive(7, 4, 100), Placing::InPlaceOf(5));
+        let placing = arrive(3, 3, 1, false);
+        assert_eq!(placing, Placing::InPlaceOf(2), "its lease holds against nobody lighter");
+        assert_eq!(arrive(4, 22, 5, true), Placing::Full, "all leases hold against the heavier");
+        assert_eq!(arrive(4, 22, 100, false), Placing::Full, "all leases are over");
+        assert_eq!(arrive(4, 4, 100, false), Placing::Full, "it is as light as they");
+        assert_eq!(arrive(4, 4, 100, true), Placing::InPlaceOf(0));
+        assert_eq!(arrive(5, 22, 100, true), Placing::InPlaceOf(1));
+        assert_eq!(arrive(6, 11, 101, false), Placing::InPlaceOf(5));
+    }
+
+    #[test]
+    fn in_one_range_whoever_had_less_has_a_place_at_once_and_whoever_had_more_may_be_refused() {
+        let mut places = Place::new(2);
+        let mut arrive = |guest, host, now| {
+            let path = path(1, 1, host);
+            // The tens of the number of a host.
+            let had =
+                |path: &[u64]| path.get(2).map_or(3, |host| u32::try_from(host / 10).unwrap());
+            let is_spared = |_: &[u64; 3], order| order == Ordering::Greater;
+            let arrival = Arrival { guest, path, now, lease: now + 10 };
+            places.admit_in_turn(arrival, |_| false, (had, is_spared)).0
+        };
+        assert_eq!([arrive(0, 51, 0), arrive(1, 52, 0)], [Placing::Place; 2]);
+        assert_eq!(arrive(2, 53, 1), Placing::Full, "their leases hold");
+        assert_eq!(arrive(2, 41, 1), Placing::InPlaceOf(0));
+        assert_eq!(arrive(3, 42, 2), Placing::InPlaceOf(1));
+        assert_eq!(arrive(4, 54, 100), Placing::Full, "all leases are over");
+        assert_eq!(arrive(4, 43, 100), Placing::InPlaceOf(2));
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! Those that we dialled never give way to somebody who came.
 
 mod allowance;
+mod place_times;
 mod room;
 mod transport;
 
@@ -139,7 +140,8 @@ impl Door {
     }
 
     fn forget(&mut self, link: ConnectionId) {
-        self.rooms.values_mut().for_each(|room| room.leave(link));
+        let now = Instant::now();
+        self.rooms.values_mut().for_each(|room| room.leave(link, now));
         self.dialling.remove(&link);
         self.dialled.remove(&link);
         // No entry is left for a transport key that has no link.
