@@ -3,17 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::path::PathBuf;
 
 use proptest::prelude::*;
+use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::database::SPARE_PAGES;
+use super::database::{DATABASE_FILE, SPARE_PAGES, is_damage};
+use super::open::{FOLDER, REST, TOLD_AFTER};
+use super::rows::{place, put};
 use super::*;
 use crate::engine::env::{Seconds, UnixSeconds};
-use crate::engine::envelope::{Envelope, Topic, WorkNonce};
+use crate::engine::envelope::{Envelope, EnvelopeId, Floor, Topic, WorkNonce};
 use crate::engine::price::BLOCK;
 use crate::engine::relay::pool::PoolBounds;
 use crate::engine::testing::mutate::{Reading, each_slow_case};
+use crate::shell::os::data_dir;
+use crate::shell::store::StoreError;
 
 /// Far more than a test keeps.
 const LARGE: u64 = 64 << 20;
