@@ -59,6 +59,7 @@ const OTHERWISE: &[(&str, &str)] = &[
     ),
     ("engine/sync/snapshot.rs", "compares the cells that sketch.rs reads"),
     ("shell/api/wire.rs", "parts of the calls, answers and events that calls.rs and event.rs read"),
+    ("shell/archive/rows.rs", "rows of the database whose pages archive/tests/damage.rs changes"),
     ("shell/rpc/link.rs", "takes the lines that frames.rs reads"),
     ("shell/rpc/reception.rs", "takes the first line as frames.rs reads it"),
     ("shell/rpc/server.rs", "takes the lines that frames.rs reads"),

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use super::database::{LEAF, PAGE, PAGE_BYTES};
 use super::log::LogFrames;
-use super::named;
+use super::rows::named;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
 
 /// Hands every envelope that can be read of a database and of its log to `each`, until that returns
@@ -215,7 +215,7 @@ pub(super) mod tests {
     use crate::engine::env::{Seconds, UnixSeconds};
     use crate::engine::envelope::{Envelope, EnvelopeId, Topic, WorkNonce};
     use crate::engine::testing::mutate::{Reading, each_case, each_slow_case};
-    use crate::shell::archive::place;
+    use crate::shell::archive::rows::place;
     use rusqlite::Connection;
 
     #[test]
