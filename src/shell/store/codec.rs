@@ -270,16 +270,17 @@ mod tests {
     }
 
     /// What a row is that was changed. Where a field has a bound (ten minutes became six hours, a
-    /// step above 8 counts as 8, a window is no longer than any may be) another value is the bound.
+    /// step above 8 counts as 8, a window is no longer than any may be, work is rounded down) another
+    /// value is the bound.
     fn read(row: &[u8]) -> Reading {
         let Ok(record) = decode(row) else { return Reading::Refused };
         let written = encode(&record).unwrap().to_vec();
         match record {
-            Record::Message(_) | Record::Contact(_) | Record::Session(_) => {
+            Record::Message(_) | Record::Contact(_) | Record::Session(_) | Record::Request(_) => {
                 assert!(written.len() == row.len() && decode(&written) == Ok(record));
                 Reading::Taken
             }
-            Record::Identity(_) | Record::Request(_) | Record::Replay(_) | Record::Outgoing(_) => {
+            Record::Identity(_) | Record::Replay(_) | Record::Outgoing(_) => {
                 Reading::Written(written)
             }
         }
