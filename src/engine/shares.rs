@@ -97,9 +97,9 @@ impl<G: Copy + Ord, T: Copy + Ord, const L: usize> Shares<G, T, L> {
     }
 
     /// The same, where of paths that are equally heavy that one is the heavier whose widest range
-    /// `had` more, and of those in one such range the one whose next range had more, and so on. Whoever comes by a
-    /// path that is no lighter than a guest's may have to spare it: that is asked with how his path
-    /// compares with that one.
+    /// `had` more, and of those in one such range the one whose next range had more, and so on.
+    /// Whoever comes by a path that is no lighter than a guest's may have to spare it: that is asked
+    /// with how his path compares with that one.
     pub fn admit_in_turn(
         &mut self,
         arrival: Arrival<G, T, L>,

@@ -80,9 +80,10 @@ impl LinkRoom {
     /// Links from as many networks as there are places are equally heavy. Whoever opens one anew as
     /// often as it is closed would win every race for a place that is free to take. So the network
     /// that had places for less time lately is the lighter, and has one at once; and those that had
-    /// as much take turns, however often they ask. Within a network it is the same among streets and hosts, but
-    /// that there are no turns: one who comes from the network of an attacker has no other place to
-    /// take. What counts is time in a place, so nobody makes another one heavy without standing there.
+    /// as much take turns, however often they ask. Within a network it is the same among streets and
+    /// hosts, but that there are no turns: one who comes from the network of an attacker has no other
+    /// place to take. What counts is time in a place, so nobody makes another one heavy without
+    /// standing there.
     pub(super) fn enter(
         &mut self,
         link: ConnectionId,
