@@ -60,10 +60,11 @@ fn every_debug_written_by_hand_is_in_a_snapshot() {
     let all = files("src", "rs");
     for (path, text) in &all {
         let (code, inside) = text.split_once("#[cfg(test)]").unwrap_or((text, ""));
-        // Tests of the module stand in it, or in a file of their own beside its `mod.rs`.
-        let beside = path.file_name().filter(|name| *name == "mod.rs");
-        let beside = beside.and_then(|_| all.get(&path.with_file_name("tests.rs")));
-        let tests = beside.map_or(inside, String::as_str);
+        // Tests of the module stand in it, or in a file or a folder of their own beside it.
+        let (file, folder) = (path.with_file_name("tests.rs"), path.with_file_name("tests"));
+        let beside = all.iter().filter(|(of, _)| **of == file || of.starts_with(&folder));
+        let tests: String =
+            beside.map(|(_, text)| text.as_str()).chain([inside]).collect::<Vec<_>>().join("\n");
         for name in by_hand(code) {
             count += 1;
             let quoted = |text: &str| words(text).any(|word| word == name);

@@ -173,3 +173,10 @@ fn a_label_that_the_disk_did_not_take_is_written_once_it_does() {
     archive.beat();
     assert!(on_disk(&home) == Some(sized(LARGE * 2)));
 }
+
+#[test]
+fn what_is_found_on_a_disk_prints_nothing_of_it() {
+    let found = ArchiveOnDisk { bytes: Some(7), label: WrittenLabel::Missing, obstacle: None };
+    assert_eq!(format!("{found:?}"), "ArchiveOnDisk");
+    assert_eq!(format!("{:?}", start::Before::Empty(None)), "Before::Empty");
+}
